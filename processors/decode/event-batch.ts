@@ -1,0 +1,202 @@
+/**
+ * Decoded records, as columns: slots x rows. Rules compile to the list of fields anyone reads (`FieldPlan`); a decoder fills those
+ * slots and nothing else. A stage asks for a slot, never for a name, and takes text, number or hash from it as it needs.
+ */
+
+import type { RecordBatch } from '../record.ts';
+import { hashText } from '../sketch/hash.ts';
+
+export const Kind = { absent: 0, text: 1, number: 2, boolean: 3, null: 4, list: 5 } as const;
+export type Kind = (typeof Kind)[keyof typeof Kind];
+export type Scalar = string | number | boolean | null;
+
+/** The fields that somebody reads, each with its slot. Built while rules compile, then frozen. */
+export class FieldPlan {
+  private readonly slots = new Map<string, number>();
+
+  /** The slot of a field, a new one if nobody asked for it yet. */
+  slot(field: string): number {
+    const known = this.slots.get(field);
+    if (known !== undefined) return known;
+    this.slots.set(field, this.slots.size);
+    return this.slots.size - 1;
+  }
+
+  /** Field names in slot order. */
+  get fields(): string[] {
+    return [...this.slots.keys()];
+  }
+
+  get size(): number {
+    return this.slots.size;
+  }
+}
+
+/**
+ * Rows are filled by a decoder (`startRow`, `set…`, `commitRow`) and read by the match stage. The batch is reused: `reset` forgets the
+ * rows and keeps the memory. Values are valid until the next `reset`; whoever keeps one copies it.
+ */
+export class EventBatch {
+  length = 0;
+  /** Event time, ms since the epoch, per row. */
+  timeMs: Float64Array;
+  /** Which record of the `RecordBatch` a row came from (a record may hold several events). */
+  recordIndex: Uint32Array;
+  /** Messages the sender says it lost before this event (Logplex L10 and its kin), per row. */
+  lost: Uint32Array;
+  /** Dataset of each row. */
+  dataset: string[] = [];
+  records!: RecordBatch;
+
+  private kinds: Uint8Array;
+  private numbers: Float64Array;
+  private texts: (string | readonly Scalar[] | undefined)[];
+  private hashes: Uint32Array;
+  private hashed: Uint8Array;
+  private readonly slotCount: number;
+  private capacity: number;
+  readonly plan: FieldPlan;
+  private readonly hashKey: Uint32Array;
+
+  /** @param hashKey the two 32-bit halves of the 8-byte key of every hash taken here. */
+  constructor(plan: FieldPlan, hashKey: Uint32Array, capacity = 1024) {
+    this.plan = plan;
+    this.hashKey = hashKey;
+    this.slotCount = Math.max(1, plan.size);
+    this.capacity = capacity;
+    this.timeMs = new Float64Array(capacity);
+    this.recordIndex = new Uint32Array(capacity);
+    this.lost = new Uint32Array(capacity);
+    const cells = capacity * this.slotCount;
+    this.kinds = new Uint8Array(cells);
+    this.numbers = new Float64Array(cells);
+    this.texts = new Array(cells);
+    this.hashes = new Uint32Array(cells * 2);
+    this.hashed = new Uint8Array(cells);
+  }
+
+  reset(records: RecordBatch): void {
+    this.records = records;
+    this.length = 0;
+  }
+
+  /** Opens the next row with every slot absent; it does not count until `commitRow`. A row that is not committed is overwritten. */
+  startRow(recordIndex: number): number {
+    if (this.length === this.capacity) this.grow();
+    const row = this.length;
+    const first = row * this.slotCount;
+    this.kinds.fill(Kind.absent, first, first + this.slotCount);
+    this.hashed.fill(0, first, first + this.slotCount);
+    this.timeMs[row] = Number.NaN;
+    this.lost[row] = 0;
+    this.recordIndex[row] = recordIndex;
+    this.dataset[row] = this.records.dataset;
+    return row;
+  }
+
+  commitRow(): void {
+    this.length++;
+  }
+
+  setText(slot: number, row: number, value: string): void {
+    const cell = row * this.slotCount + slot;
+    this.kinds[cell] = Kind.text;
+    this.texts[cell] = value;
+  }
+
+  setNumber(slot: number, row: number, value: number): void {
+    const cell = row * this.slotCount + slot;
+    this.kinds[cell] = Kind.number;
+    this.numbers[cell] = value;
+  }
+
+  setBoolean(slot: number, row: number, value: boolean): void {
+    const cell = row * this.slotCount + slot;
+    this.kinds[cell] = Kind.boolean;
+    this.numbers[cell] = value ? 1 : 0;
+  }
+
+  setNull(slot: number, row: number): void {
+    this.kinds[row * this.slotCount + slot] = Kind.null;
+  }
+
+  setList(slot: number, row: number, value: readonly Scalar[]): void {
+    const cell = row * this.slotCount + slot;
+    this.kinds[cell] = Kind.list;
+    this.texts[cell] = value;
+  }
+
+  kind(slot: number, row: number): Kind {
+    return this.kinds[row * this.slotCount + slot] as Kind;
+  }
+
+  /** The value as text; numbers and booleans as they are written, null as ''. Undefined where the slot is absent or a list. */
+  text(slot: number, row: number): string | undefined {
+    const cell = row * this.slotCount + slot;
+    switch (this.kinds[cell]) {
+      case Kind.text:
+        return this.texts[cell] as string;
+      case Kind.number:
+        return String(this.numbers[cell]);
+      case Kind.boolean:
+        return this.numbers[cell] === 1 ? 'true' : 'false';
+      case Kind.null:
+        return '';
+      default:
+        return undefined;
+    }
+  }
+
+  /** The value as a number; text that is a decimal number counts as one. NaN where there is none. */
+  number(slot: number, row: number): number {
+    const cell = row * this.slotCount + slot;
+    switch (this.kinds[cell]) {
+      case Kind.number:
+        return this.numbers[cell];
+      case Kind.text: {
+        const text = this.texts[cell] as string;
+        return text.trim() === '' ? Number.NaN : Number(text);
+      }
+      default:
+        return Number.NaN;
+    }
+  }
+
+  /** The elements of a list; undefined where the slot holds none. */
+  list(slot: number, row: number): readonly Scalar[] | undefined {
+    const cell = row * this.slotCount + slot;
+    return this.kinds[cell] === Kind.list ? (this.texts[cell] as readonly Scalar[]) : undefined;
+  }
+
+  /** Writes the keyed 64-bit hash of the value's text into `out[0]` (low) and `out[1]` (high); taken once per value, however many rules ask. */
+  hash(slot: number, row: number, out: Uint32Array): void {
+    const cell = row * this.slotCount + slot;
+    if (this.hashed[cell] === 0) {
+      hashText(this.text(slot, row) ?? '', this.hashKey, out);
+      this.hashes[cell * 2] = out[0];
+      this.hashes[cell * 2 + 1] = out[1];
+      this.hashed[cell] = 1;
+      return;
+    }
+    out[0] = this.hashes[cell * 2];
+    out[1] = this.hashes[cell * 2 + 1];
+  }
+
+  private grow(): void {
+    this.capacity *= 2;
+    const cells = this.capacity * this.slotCount;
+    this.timeMs = widen(this.timeMs, new Float64Array(this.capacity));
+    this.recordIndex = widen(this.recordIndex, new Uint32Array(this.capacity));
+    this.lost = widen(this.lost, new Uint32Array(this.capacity));
+    this.kinds = widen(this.kinds, new Uint8Array(cells));
+    this.numbers = widen(this.numbers, new Float64Array(cells));
+    this.hashes = widen(this.hashes, new Uint32Array(cells * 2));
+    this.hashed = widen(this.hashed, new Uint8Array(cells));
+    this.texts.length = cells;
+  }
+}
+
+function widen<T extends { set(from: T): void }>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}

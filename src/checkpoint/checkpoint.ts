@@ -1,0 +1,16 @@
+/** Offsets, watermarks and state of one instant, kept so that a restart goes on as if it had not happened. */
+import type { Positions } from '../source/source.ts';
+
+export interface Checkpoint {
+  /** The next offset to read, by partition key. */
+  readonly positions: Positions;
+  /** What `Pipeline.snapshot()` gave when exactly the records before `positions` had gone through it. */
+  readonly state: Uint8Array;
+}
+
+export interface CheckpointStore {
+  /** The newest whole checkpoint, or undefined if there is none. Throws `CheckpointError` by name on a damaged or foreign one. */
+  load(): Promise<Checkpoint | undefined>;
+  /** Resolves when it is durable; the one before it stays until then. */
+  save(checkpoint: Checkpoint): Promise<void>;
+}

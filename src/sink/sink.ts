@@ -1,0 +1,20 @@
+/**
+ * Where findings go. `write` resolves when they are durable there (acknowledged by the broker, written to the file); it keeps their
+ * order, retries an outage with a bound, and then rejects with a `DependencyError`. A repeat of a finding must be harmless.
+ */
+import type { Finding } from '../../processors/detect/finding.ts';
+
+export interface Sink {
+  /** As the user knows it: `kafka:findings`, `file:./data/findings.jsonl`. */
+  readonly name: string;
+  open(): Promise<void>;
+  write(findings: readonly Finding[]): Promise<void>;
+  close(): Promise<void>;
+  health(): SinkHealth;
+}
+
+export interface SinkHealth {
+  readonly ok: boolean;
+  readonly reason?: string;
+  readonly retries: number;
+}

@@ -1,0 +1,45 @@
+/**
+ * Where records come from. One contract for a Kafka topic, a drain's journal, files and stdin; `test/contracts/source.ts` is its law.
+ *
+ * Duties of a source: hand in each partition's records in order, one batch of a partition at a time; wait for `batch` to resolve before
+ * handing in that partition's next one (that is how a slow sink slows the source); after `stop` resolves, hand in nothing more. `commit`
+ * is told only of a finished prefix; a source never commits by itself.
+ * Duties of the engine: `start` once; `commit` only what is durable downstream; `stop` once.
+ */
+import type { RecordBatch } from '../../processors/record.ts';
+
+/** The next offset to read, by partition key (`topic/partition`). */
+export type Positions = Readonly<Record<string, number>>;
+
+export interface Source {
+  /** As the user knows it: `kafka:logs`, `drain:/drain/logplex`, `file:./logs/*.log`. */
+  readonly name: string;
+  /**
+   * Reads from `positions` where it has one for a partition, else from where its config says. Resolves when the input has ended (files
+   * without `follow`, stdin, a bounded replay) or `stop` was called; rejects with a `DependencyError` when it cannot be reached any more.
+   */
+  run(positions: Positions, into: RecordIntake): Promise<void>;
+  /** Everything before these offsets is durable downstream. */
+  commit(positions: Positions): Promise<void>;
+  /** Reads one record's text again, for a finding's samples. Null if it is gone. */
+  read(topic: string, partition: number, offset: number): Promise<Uint8Array | null>;
+  stop(): Promise<void>;
+  health(): SourceHealth;
+}
+
+export interface RecordIntake {
+  /** Resolves when the batch has gone through the pipeline and what came of it has been handed to the sinks. */
+  batch(records: RecordBatch): Promise<void>;
+  /** Partitions this process is about to lose; resolves when what they led to is durable and committed. */
+  revoked(partitions: readonly string[]): Promise<void>;
+}
+
+export interface SourceHealth {
+  readonly ok: boolean;
+  /** Why not, or what is worth knowing (`rebalancing`, `end of input`). */
+  readonly reason?: string;
+  /** Records known to wait upstream; undefined where it cannot be known. */
+  readonly lagRecords?: number;
+  /** e.g. `kafkajs`. */
+  readonly driver?: string;
+}
