@@ -1,0 +1,422 @@
+/**
+ * The durable log under a drain: append-only segment files in a folder of its own. What `append` resolved for survives a crash; it is
+ * numbered without gaps, and the number is the record's offset. One process may have a folder open.
+ */
+import { type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DependencyError } from '../errors.ts';
+import { type JournalRecord, type PreparedEntry, prepareEntry, recordsOf, type StoredRecord, writeEntry } from './journal-entry.ts';
+import { JournalSegment, SegmentReader } from './journal-segment.ts';
+
+export type { JournalRecord, StoredRecord } from './journal-entry.ts';
+
+/** The journal may hold no more, or more waits to be written than may: come back when something was trimmed. */
+export class JournalFullError extends Error {
+  override name = 'JournalFullError';
+}
+
+export interface JournalOptions {
+  /** The folder; made if missing. */
+  readonly dir: string;
+  /** Bytes on disk at which `append` rejects. */
+  readonly maxBytes?: number;
+  /** Bytes of trimmed records to keep all the same, so that a finding's samples can be read again and repeats told after a restart. */
+  readonly keepBytes?: number;
+  /** Size at which a new file is begun; files are what `trim` removes. */
+  readonly segmentBytes?: number;
+  /** Told of damage found and stepped over, and of a torn tail cut off. */
+  readonly onDamage?: (text: string) => void;
+  /** Makes an append durable; tests put a failing disk here. */
+  readonly sync?: (file: FileHandle) => Promise<void>;
+}
+
+interface Pending {
+  readonly entry: PreparedEntry;
+  readonly resolve: (firstSequence: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const defaultMaxBytes = 1024 ** 3;
+const defaultKeepBytes = 256 * 1024 ** 2;
+const defaultSegmentBytes = 16 * 1024 ** 2;
+/** Appends written with one sync; what waits beyond it takes the next. */
+const maxGroupBytes = 8 * 1024 ** 2;
+/** Appends held in memory while the disk is slow. */
+const maxPendingBytes = 64 * 1024 ** 2;
+const batchRecords = 1024;
+const batchBytes = 1024 ** 2;
+const suffix = '.journal';
+
+export class Journal {
+  /** The next sequence number to be given. */
+  nextSequence = 0;
+  /** Places where damage was stepped over since the journal was opened. */
+  damaged = 0;
+  private readonly options: Required<Omit<JournalOptions, 'onDamage'>>;
+  private readonly onDamage: (text: string) => void;
+  private segments: JournalSegment[] = [];
+  private file: FileHandle | undefined;
+  private totalBytes = 0;
+  private pending: Pending[] = [];
+  private pendingBytes = 0;
+  private writing: Promise<void> | undefined;
+  /** Set when a failed write may have left bytes that were not acknowledged: they are cut before anything else is written. */
+  private broken: Error | undefined;
+  private closed = false;
+  private trimming: Promise<void> = Promise.resolve();
+  private appended: Promise<void> | undefined;
+  private wakeReaders: () => void = () => {};
+  private roomWaiters: (() => void)[] = [];
+
+  private constructor(options: JournalOptions) {
+    const maxBytes = options.maxBytes ?? defaultMaxBytes;
+    this.options = {
+      dir: options.dir,
+      maxBytes,
+      keepBytes: Math.min(options.keepBytes ?? defaultKeepBytes, Math.floor(maxBytes / 2)),
+      segmentBytes: Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.max(1, Math.floor(maxBytes / 4))),
+      sync: options.sync ?? ((file) => file.datasync()),
+    };
+    this.onDamage = (text) => {
+      this.damaged++;
+      options.onDamage?.(text);
+    };
+  }
+
+  /** Opens a folder, cutting a torn tail at its last whole append. Rejects with a `DependencyError` if the folder cannot be used. */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const journal = new Journal(options);
+    try {
+      await mkdir(options.dir, { recursive: true });
+      await journal.load();
+    } catch (cause) {
+      throw new DependencyError(
+        `journal ${options.dir}: cannot be opened: ${(cause as Error).message}; check that the folder can be written`,
+        {
+          cause,
+        },
+      );
+    }
+    return journal;
+  }
+
+  /** The oldest sequence number still kept. */
+  get firstSequence(): number {
+    return this.segments[0].firstSequence;
+  }
+
+  /** Bytes on disk. */
+  get bytes(): number {
+    return this.totalBytes;
+  }
+
+  /** Why appends fail at the moment, if they do. */
+  get failure(): Error | undefined {
+    return this.broken;
+  }
+
+  /**
+   * Keeps records, all or none, and resolves with the first one's sequence number once they are on disk. Appends that wait for the disk
+   * share one sync. Rejects with `JournalFullError` at the size cap and with a `DependencyError` when the disk refuses.
+   */
+  append(records: readonly JournalRecord[]): Promise<number> {
+    if (records.length === 0) return Promise.resolve(this.nextSequence);
+    return new Promise((resolve, reject) => {
+      if (this.closed) throw new DependencyError(`journal ${this.options.dir}: closed`);
+      const entry = prepareEntry(records);
+      if (this.totalBytes + this.pendingBytes + entry.bytes > this.options.maxBytes || this.pendingBytes + entry.bytes > maxPendingBytes) {
+        const held = this.totalBytes + this.pendingBytes;
+        throw new JournalFullError(
+          `journal ${this.options.dir}: holds ${held} of at most ${this.options.maxBytes} bytes, ${entry.bytes} more do not fit`,
+        );
+      }
+      this.pending.push({ entry, resolve, reject });
+      this.pendingBytes += entry.bytes;
+      this.writing ??= this.writePending();
+    });
+  }
+
+  /** Resolves when something was trimmed, or after `timeoutMs`. */
+  room(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.roomWaiters = this.roomWaiters.filter((waiter) => waiter !== done);
+        resolve();
+      }, timeoutMs);
+      this.roomWaiters.push(done);
+    });
+  }
+
+  /**
+   * Records from a sequence number on (from the oldest kept if that is gone), in order, in batches; then waits for more, until `until`
+   * (a sequence number) is reached, `signal` aborts or the journal is closed. Values are views that nothing else writes to.
+   */
+  async *readFrom(sequence: number, limits: { until?: number; signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord[], void, void> {
+    const until = limits.until ?? Number.POSITIVE_INFINITY;
+    let next = Math.max(sequence, this.firstSequence);
+    let reader: SegmentReader | undefined;
+    let segment: JournalSegment | undefined;
+    const wake = (): void => this.wakeReaders();
+    limits.signal?.addEventListener('abort', wake);
+    try {
+      while (next < until && !limits.signal?.aborted && !this.closed) {
+        if (reader === undefined || segment === undefined) {
+          segment = this.segmentOf(next);
+          reader = await SegmentReader.open(segment, segment.positionBefore(next), this.onDamage);
+        }
+        const appended = this.nextAppend();
+        const sealed = segment !== this.segments.at(-1);
+        const batch = await this.readBatch(reader, segment, next, until);
+        if (batch.length > 0) {
+          next = batch[batch.length - 1].offset + 1;
+          yield batch;
+        } else if (sealed) {
+          await reader.close();
+          reader = undefined;
+          next = Math.max(next, this.segmentAfter(segment).firstSequence);
+        } else if (!limits.signal?.aborted && !this.closed) {
+          await appended;
+        }
+      }
+    } finally {
+      limits.signal?.removeEventListener('abort', wake);
+      await reader?.close();
+    }
+  }
+
+  /** One record again; undefined if it was trimmed, damaged or never there. */
+  async read(sequence: number): Promise<StoredRecord | undefined> {
+    if (!Number.isSafeInteger(sequence) || sequence < this.firstSequence || sequence >= this.nextSequence) return undefined;
+    const segment = this.segmentOf(sequence);
+    const reader = await SegmentReader.open(segment, segment.positionBefore(sequence), () => {});
+    try {
+      while (await reader.next(segment.bytes)) {
+        if (reader.firstSequence > sequence) return undefined;
+        if (reader.firstSequence + reader.recordCount <= sequence) continue;
+        const found: StoredRecord[] = [];
+        recordsOf(reader.buffer, reader.at, found, sequence);
+        return found[0];
+      }
+      return undefined;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** The first sequence number of the oldest file written at or after a time, ms since the epoch. */
+  firstSequenceSince(timeMs: number): number {
+    const segment = this.segments.find((each) => each.modifiedMs >= timeMs);
+    return segment === undefined ? this.nextSequence : segment.firstSequence;
+  }
+
+  /**
+   * Lets go of everything before a sequence number: whole files are removed, the oldest first, while more than `keepBytes` are held. The
+   * file that is being written stays.
+   */
+  trim(beforeSequence: number): Promise<void> {
+    const removed = this.trimming.then(() => this.removeBefore(beforeSequence));
+    this.trimming = removed.catch(() => {});
+    return removed;
+  }
+
+  /** Makes the next number at least `sequence`: for a folder that was emptied while a checkpoint went on remembering offsets. */
+  async startAt(sequence: number): Promise<void> {
+    while (this.writing !== undefined) await this.writing;
+    if (sequence <= this.nextSequence) return;
+    const rolled = this.roll(sequence);
+    this.writing = rolled.then(
+      () => this.writePending(),
+      () => this.writePending(),
+    );
+    await rolled;
+  }
+
+  /** Finishes what was appended, then refuses more; readers end. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.writing;
+    await this.trimming;
+    this.wakeReaders();
+    for (const waiter of this.roomWaiters.splice(0)) waiter();
+    await this.file?.close();
+    this.file = undefined;
+  }
+
+  private async load(): Promise<void> {
+    const names = (await readdir(this.options.dir)).filter((name) => name.endsWith(suffix)).sort();
+    for (const name of names) {
+      const first = Number(name.slice(0, -suffix.length));
+      if (!Number.isSafeInteger(first)) throw new Error(`${name} is no segment: its name must be a sequence number`);
+      const path = join(this.options.dir, name);
+      const { size, mtimeMs } = await stat(path);
+      this.segments.push(new JournalSegment(path, first, size, mtimeMs));
+      this.totalBytes += size;
+    }
+    if (this.segments.length === 0) return this.roll(0);
+    await this.cutTail(this.segments[this.segments.length - 1]);
+  }
+
+  private async cutTail(last: JournalSegment): Promise<void> {
+    this.nextSequence = last.firstSequence;
+    const reader = await SegmentReader.open(last, 0, this.onDamage);
+    try {
+      while (await reader.next(last.bytes)) this.nextSequence = reader.firstSequence + reader.recordCount;
+    } finally {
+      await reader.close();
+    }
+    this.file = await open(last.path, 'r+');
+    if (reader.position === last.bytes) return;
+    this.onDamage(`${last.path}: torn tail of ${last.bytes - reader.position} bytes cut at ${reader.position}; it was never acknowledged`);
+    await this.file.truncate(reader.position);
+    await this.file.sync();
+    this.totalBytes -= last.bytes - reader.position;
+    last.bytes = reader.position;
+  }
+
+  private async readBatch(reader: SegmentReader, segment: JournalSegment, from: number, until: number): Promise<StoredRecord[]> {
+    const batch: StoredRecord[] = [];
+    let bytes = 0;
+    while (await reader.next(segment.bytes)) {
+      recordsOf(reader.buffer, reader.at, batch, from);
+      bytes += reader.size;
+      if (batch.length >= batchRecords || bytes >= batchBytes || (batch.length > 0 && !reader.buffered)) break;
+    }
+    while (batch.length > 0 && batch[batch.length - 1].offset >= until) batch.pop();
+    return batch;
+  }
+
+  /** The segment that holds a sequence number, or would. */
+  private segmentOf(sequence: number): JournalSegment {
+    let i = this.segments.length - 1;
+    while (i > 0 && this.segments[i].firstSequence > sequence) i--;
+    return this.segments[i];
+  }
+
+  private segmentAfter(segment: JournalSegment): JournalSegment {
+    return this.segments.find((each) => each.firstSequence > segment.firstSequence) ?? segment;
+  }
+
+  /** Resolves at the next append, abort or close: the same promise for every reader. */
+  private nextAppend(): Promise<void> {
+    this.appended ??= new Promise((resolve) => {
+      this.wakeReaders = () => {
+        this.appended = undefined;
+        resolve();
+      };
+    });
+    return this.appended;
+  }
+
+  private async writePending(): Promise<void> {
+    // One turn later, so that requests of the same turn share the first sync too.
+    await Promise.resolve();
+    while (this.pending.length > 0) {
+      const group = this.takeGroup();
+      try {
+        await this.writeGroup(group);
+      } catch (cause) {
+        const error = new DependencyError(`journal ${this.options.dir}: write failed: ${(cause as Error).message}; is the disk full?`, {
+          cause,
+        });
+        this.broken = error;
+        for (const each of group) each.reject(error);
+      }
+      for (const each of group) this.pendingBytes -= each.entry.bytes;
+    }
+    this.writing = undefined;
+  }
+
+  private takeGroup(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.pending.length && (count === 0 || bytes + this.pending[count].entry.bytes <= maxGroupBytes)) {
+      bytes += this.pending[count].entry.bytes;
+      count++;
+    }
+    return this.pending.splice(0, count);
+  }
+
+  private async writeGroup(group: readonly Pending[]): Promise<void> {
+    if (this.broken !== undefined) await this.repair();
+    if (this.segments[this.segments.length - 1].bytes >= this.options.segmentBytes) await this.roll(this.nextSequence);
+    const segment = this.segments[this.segments.length - 1];
+    const file = this.file as FileHandle;
+    const buffer = Buffer.allocUnsafe(group.reduce((sum, each) => sum + each.entry.bytes, 0));
+    const firsts: number[] = [];
+    let at = 0;
+    let sequence = this.nextSequence;
+    for (const { entry } of group) {
+      firsts.push(sequence);
+      at = writeEntry(entry, sequence, buffer, at);
+      sequence += entry.records.length;
+    }
+    await writeWhole(file, buffer, segment.bytes);
+    await this.options.sync(file);
+    segment.note(firsts[0], segment.bytes);
+    segment.bytes += buffer.length;
+    this.totalBytes += buffer.length;
+    this.nextSequence = sequence;
+    for (let i = 0; i < group.length; i++) group[i].resolve(firsts[i]);
+    this.wakeReaders();
+  }
+
+  /** Cuts what a failed write may have left: its sequence numbers will be given again. */
+  private async repair(): Promise<void> {
+    const file = this.file as FileHandle;
+    const { bytes } = this.segments[this.segments.length - 1];
+    await file.truncate(bytes);
+    await file.sync();
+    this.broken = undefined;
+  }
+
+  private async roll(firstSequence: number): Promise<void> {
+    const path = join(this.options.dir, `${String(firstSequence).padStart(16, '0')}${suffix}`);
+    const file = await open(path, 'w');
+    await syncFolder(this.options.dir);
+    await this.file?.close();
+    this.file = file;
+    this.nextSequence = firstSequence;
+    const last = this.segments.at(-1);
+    // A file begun at the same number was empty: it is the one just opened.
+    if (last?.firstSequence === firstSequence) this.segments.pop();
+    this.segments.push(new JournalSegment(path, firstSequence, 0, Number.POSITIVE_INFINITY));
+    this.wakeReaders();
+  }
+
+  private async removeBefore(sequence: number): Promise<void> {
+    let removed = 0;
+    while (this.segments.length > 1 && this.segments[1].firstSequence <= sequence && this.totalBytes > this.options.keepBytes) {
+      const oldest = this.segments[0];
+      await unlink(oldest.path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
+      this.segments.shift();
+      this.totalBytes -= oldest.bytes;
+      removed++;
+    }
+    if (removed > 0) for (const waiter of this.roomWaiters.splice(0)) waiter();
+  }
+}
+
+/** `write` may write less than asked. */
+async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    written += bytesWritten;
+  }
+}
+
+/** A new file's name is only durable once its folder is. */
+async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
