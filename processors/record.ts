@@ -11,6 +11,8 @@ export interface SourceRecord {
   /** When the transport says the record was written, ms since the epoch; NaN where it does not say (a plain file). */
   readonly timestampMs: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The message's whole length in bytes where the source had to cut it: never decoded, kept in the dead letter as `too_long`. */
+  readonly cutFromBytes?: number;
 }
 
 /** Some records of one partition, in order. How input is cut into batches changes no finding. */

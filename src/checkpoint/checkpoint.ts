@@ -1,5 +1,11 @@
 /** Offsets, watermarks and state of one instant, kept so that a restart goes on as if it had not happened. */
+import { UsageError } from '../errors.ts';
 import type { Positions } from '../source/source.ts';
+
+/** A checkpoint that must not be used: damaged, of other rules or another hash key, or written by a newer version. Says what to do. */
+export class CheckpointError extends UsageError {
+  override name = 'CheckpointError';
+}
 
 export interface Checkpoint {
   /** The next offset to read, by partition key. */

@@ -1,5 +1,5 @@
 /**
- * Where records come from. One contract for a Kafka topic, a drain's journal, files and stdin; `test/contracts/source.ts` is its law.
+ * Where records come from. One contract for a Kafka topic, a drain's journal, files and stdin; `test/contracts/source-laws.ts` is its law.
  *
  * Duties of a source: hand in each partition's records in order, one batch of a partition at a time; wait for `batch` to resolve before
  * handing in that partition's next one (that is how a slow sink slows the source); after `stop` resolves, hand in nothing more. `commit`
@@ -15,7 +15,8 @@ export interface Source {
   /** As the user knows it: `kafka:logs`, `drain:/drain/logplex`, `file:./logs/*.log`. */
   readonly name: string;
   /**
-   * Reads from `positions` where it has one for a partition, else from where its config says. Resolves when the input has ended (files
+   * A position p means: the first record whose offset is p or more, so the last offset + 1 is right for every source, also where offsets
+   * have gaps (bytes of a file). Reads from `positions` where it has one for a partition, else from where its config says. Resolves when the input has ended (files
    * without `follow`, stdin, a bounded replay) or `stop` was called; rejects with a `DependencyError` when it cannot be reached any more.
    */
   run(positions: Positions, into: RecordIntake): Promise<void>;
@@ -28,6 +29,17 @@ export interface Source {
 }
 
 export interface RecordIntake {
+  /**
+   * These partitions exist and may lag: the pipeline's watermark must wait for them although nothing was read from them yet. Duty of a
+   * source: announce a partition before its first batch, and before a partition that another one's end makes room for is `ended`.
+   * Announcing one again is harmless. Keys as `partitionKey` makes them.
+   */
+  partitions(keys: readonly string[]): void;
+  /**
+   * This partition has no more records: the watermark need not wait for it any longer. Duty of a source: call it once its last batch
+   * resolved, and hand in nothing of it afterwards. Only inputs that end do so (a file read to its end, a rotated one, stdin).
+   */
+  ended(key: string): void;
   /** Resolves when the batch has gone through the pipeline and what came of it has been handed to the sinks. */
   batch(records: RecordBatch): Promise<void>;
   /** Partitions this process is about to lose; resolves when what they led to is durable and committed. */
