@@ -12,7 +12,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 export class SnapshotWriter {
-  private bytes: Uint8Array;
+  private bytes: Uint8Array<ArrayBuffer>;
   private view: DataView;
   private at = 0;
 
@@ -103,20 +103,20 @@ export class SnapshotReader {
     return decoder.decode(this.raw());
   }
 
-  u8s(): Uint8Array {
-    return this.raw().slice();
+  u8s(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.raw());
   }
 
-  u16s(): Uint16Array {
-    return new Uint16Array(this.raw().slice().buffer);
+  u16s(): Uint16Array<ArrayBuffer> {
+    return new Uint16Array(this.u8s().buffer);
   }
 
-  u32s(): Uint32Array {
-    return new Uint32Array(this.raw().slice().buffer);
+  u32s(): Uint32Array<ArrayBuffer> {
+    return new Uint32Array(this.u8s().buffer);
   }
 
-  f64s(): Float64Array {
-    return new Float64Array(this.raw().slice().buffer);
+  f64s(): Float64Array<ArrayBuffer> {
+    return new Float64Array(this.u8s().buffer);
   }
 
   get finished(): boolean {

@@ -36,7 +36,9 @@ export type RejectReason =
   | 'bad_cri'
   | 'bad_logfmt'
   | 'bad_access_log'
-  | 'no_match';
+  | 'no_match'
+  | 'no_time'
+  | 'future_dated';
 
 /** What could not be decoded, by record; the engine keeps those records in the dead letter with their offset and this reason. */
 export class Rejects {

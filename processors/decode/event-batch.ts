@@ -5,6 +5,7 @@
 
 import type { RecordBatch } from '../record.ts';
 import { hashText } from '../sketch/hash.ts';
+import { widen } from '../typed-arrays.ts';
 
 export const Kind = { absent: 0, text: 1, number: 2, boolean: 3, null: 4, list: 5 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
@@ -194,9 +195,4 @@ export class EventBatch {
     this.hashed = widen(this.hashed, new Uint8Array(cells));
     this.texts.length = cells;
   }
-}
-
-function widen<T extends { set(from: T): void }>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }

@@ -5,21 +5,25 @@
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import type { ClosedWindow } from '../window/closed-window.ts';
 
+/** What a detector says of one window. Reused: the caller copies what it keeps. */
 export interface Verdict {
   fired: boolean;
-  /** What the value was held against; undefined where there is no value to hold against anything. */
-  threshold: number | undefined;
-  /** The value judged: the window's, or the detector's own (a silence in ms). */
+  /** Half way to firing or further: the key's samples are kept. */
+  near: boolean;
+  /** The value judged: the window's, or the detector's own (a silence in ms). NaN where there is nothing to judge. */
   value: number;
+  threshold: number;
 }
 
 export interface Detector {
   readonly name: string;
-  /** True if a key without new matches can begin to fire (a falling average, a silence): then every key is judged at every close. */
+  /** What its value is, for a finding whose value is not the measure's. */
+  readonly measureName?: string;
+  /** True if a key can begin to fire without new matches (a falling average, a silence): then every key is judged at every close. */
   readonly watchesQuietKeys: boolean;
   judge(window: ClosedWindow, verdict: Verdict): void;
-  /** True while the slot's state must outlive its data (a silence that is being watched). */
-  holds(slot: number, atMs: number): boolean;
+  /** True while the slot must be kept although its window may be empty. */
+  holds(slot: number): boolean;
   release(slot: number): void;
   snapshot(out: SnapshotWriter): void;
   restore(from: SnapshotReader): void;

@@ -3,7 +3,6 @@
  * it keeps.
  */
 export interface ClosedWindow {
-  rule: number;
   /** The key's number in its rule's state. */
   slot: number;
   startMs: number;
@@ -12,8 +11,42 @@ export interface ClosedWindow {
   value: number;
   /** Relative standard error of `value`. */
   valueError: number;
-  /** Newest event time of this key up to the close; what `silence` looks at. */
+  /** Newest event time of this key in closed panes: what `silence` looks at. */
   lastEventMs: number;
-  /** Whether this key holds anything in the window. */
-  active: boolean;
+  /** Records that came late, or for a pane a tick had closed, while the window's panes were open; of all keys of the rule. */
+  late: number;
+  /** Loss touched the window: late records, or messages lost upstream. */
+  degraded: boolean;
+  /** True if the pane is still open: the verdict may only announce what the close will confirm. */
+  provisional: boolean;
+  evidence: Evidence;
+}
+
+/** What a finding asks for beyond the numbers; computed only then. */
+export interface Evidence {
+  keyText(slot: number): string;
+  samples(slot: number): SampleRef[];
+}
+
+/** Where a record lies: an index into the watermark's table of partitions, and its offset. */
+export interface SampleRef {
+  readonly partition: number;
+  readonly offset: number;
+  readonly hash: number;
+}
+
+/** What a judge says of a key it has seen, as bits. */
+export const Interest = {
+  none: 0,
+  /** Judge it again at the next close although nothing new may have come, and keep its slot. */
+  watch: 1,
+  /** It is half way to firing: keep the samples of its panes. */
+  samples: 2,
+} as const;
+
+export interface WindowJudge {
+  /** Returns `Interest` bits. */
+  judge(window: ClosedWindow): number;
+  /** The slot is given up; state kept for it is forgotten. */
+  release(slot: number): void;
 }
