@@ -1,0 +1,253 @@
+/**
+ * source -> pipeline -> sink -> checkpoint -> commit. The delivery guarantee is written here:
+ *
+ * 1. Batches go through the pipeline one at a time; the findings of one are durable in every sink before the next one starts.
+ * 2. A checkpoint holds the pipeline's state and the offsets of exactly the records that have gone through it.
+ * 3. An offset is committed only after the checkpoint that covers it is durable.
+ *
+ * So after a crash everything past the last checkpoint is read again into the state of that checkpoint, and what comes out again has
+ * the ids it had before: nothing is lost, and a repeat is harmless. A source waits for its batch, so a slow sink slows the source.
+ */
+import type { Logger } from 'pino';
+import type { Finding } from '../processors/detect/finding.ts';
+import type { Pipeline } from '../processors/pipeline.ts';
+import { partitionKey, type RecordBatch } from '../processors/record.ts';
+import type { CheckpointStore } from './checkpoint/checkpoint.ts';
+import { DependencyError } from './errors.ts';
+import { Idleness } from './idleness.ts';
+import { Mutex } from './mutex.ts';
+import { SampleText } from './sample-text.ts';
+import { outageFinding } from './self-finding.ts';
+import { type ShutdownStep, shutDown } from './shutdown.ts';
+import type { DeadLetter } from './sink/dead-letter.ts';
+import type { Sink } from './sink/sink.ts';
+import type { Positions, RecordIntake, Source } from './source/source.ts';
+
+export interface EngineParts {
+  readonly pipeline: Pipeline;
+  readonly sources: readonly Source[];
+  readonly sinks: readonly Sink[];
+  readonly deadLetter?: DeadLetter;
+  /** Where state and offsets are kept; without one (a backtest) nothing is restored or committed. */
+  readonly checkpoints?: CheckpointStore;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+export interface EngineOptions {
+  readonly checkpointEveryMs: number;
+  /** Wall-clock silence after which a partition is passed by. */
+  readonly idleMs: number;
+  readonly tickEveryMs: number;
+  /** How long a sink may be away before the process gives up; what it had not acknowledged is read again at the next start. */
+  readonly maxOutageMs: number;
+  readonly shutdownMs: number;
+}
+
+export const engineDefaults: EngineOptions = {
+  checkpointEveryMs: 5_000,
+  idleMs: 60_000,
+  tickEveryMs: 1_000,
+  maxOutageMs: 15 * 60_000,
+  shutdownMs: 20_000,
+};
+
+const firstRetryMs = 500;
+const longestRetryMs = 30_000;
+
+export class Engine {
+  /** Sinks that are away now, and why. */
+  readonly outages = new Map<string, string>();
+  /** Findings written, by `rule severity activity`. */
+  readonly written = new Map<string, number>();
+  sinkRetries = 0;
+  checkpointsSaved = 0;
+  lastCheckpointMs = Number.NaN;
+  private readonly parts: EngineParts;
+  private readonly options: EngineOptions;
+  private readonly turn = new Mutex();
+  private readonly idleness: Idleness;
+  private readonly sampleText: SampleText;
+  private readonly positions: Record<string, number> = {};
+  private readonly sourceOf = new Map<string, Source>();
+  private dirty = false;
+  private stopping = false;
+  private failure: unknown;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private wakeStopped: () => void = () => {};
+
+  constructor(parts: EngineParts, options: Partial<EngineOptions> = {}) {
+    this.parts = parts;
+    this.options = { ...engineDefaults, ...options };
+    this.idleness = new Idleness(this.options.idleMs);
+    this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
+  }
+
+  /** Runs until every source has ended, `stop` is called or something fails for good; then shuts down in order. Throws what failed. */
+  async run(): Promise<void> {
+    const { sources, sinks } = this.parts;
+    for (const sink of sinks) await sink.open();
+    await this.restore();
+    this.startTimers();
+    const stopped = new Promise<void>((resolve) => {
+      this.wakeStopped = resolve;
+    });
+    const running = Promise.all(sources.map((source) => source.run({ ...this.positions }, this.intakeOf(source))));
+    try {
+      await Promise.race([running, stopped]);
+      if (!this.stopping) await this.finish();
+    } catch (error) {
+      this.failure ??= error;
+    }
+    await this.shutDown(running);
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  /** Asks `run` to shut down; returns at once. */
+  stop(): void {
+    this.stopping = true;
+    this.wakeStopped();
+  }
+
+  /** What one source hands its records to. */
+  private intakeOf(source: Source): RecordIntake {
+    return {
+      partitions: (keys) => {
+        this.parts.pipeline.partitions(keys);
+        for (const key of keys) this.idleness.seen(key, this.parts.clock());
+      },
+      ended: (key) => {
+        this.idleness.forget(key);
+        this.inTurn(() => this.write(this.parts.pipeline.ended(key))).catch(() => {});
+      },
+      batch: (records) => this.inTurn(() => this.accept(source, records)),
+      revoked: () => this.inTurn(() => this.checkpoint()),
+    };
+  }
+
+  /** One task at a time. The first that fails ends the run: its batch is half done, so nothing may be checkpointed after it. */
+  private inTurn(task: () => Promise<void>): Promise<void> {
+    return this.turn.run(async () => {
+      if (this.failure !== undefined) throw this.failure;
+      try {
+        await task();
+      } catch (error) {
+        this.fail(error);
+        throw error;
+      }
+    });
+  }
+
+  private async accept(source: Source, batch: RecordBatch): Promise<void> {
+    if (batch.records.length === 0) return;
+    const { pipeline, deadLetter, clock } = this.parts;
+    const key = partitionKey(batch.topic, batch.partition);
+    this.sourceOf.set(batch.topic, source);
+    this.idleness.seen(key, clock());
+    const findings = pipeline.process(batch);
+    if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(batch, pipeline.rejects);
+    await this.write(findings, batch);
+    this.positions[key] = batch.records[batch.records.length - 1].offset + 1;
+    this.dirty = true;
+  }
+
+  /** Makes findings durable in every sink; while one is away it is tried again, and the sources wait. */
+  private async write(findings: readonly Finding[], batch?: RecordBatch): Promise<void> {
+    if (findings.length === 0) return;
+    await this.sampleText.fill(findings, batch);
+    for (const sink of this.parts.sinks) await this.writeTo(sink, findings);
+    for (const { rule, severity, activity } of findings) {
+      const label = `${rule} ${severity} ${activity}`;
+      this.written.set(label, (this.written.get(label) ?? 0) + 1);
+    }
+  }
+
+  private async writeTo(sink: Sink, findings: readonly Finding[]): Promise<void> {
+    const { clock, log } = this.parts;
+    const sinceMs = clock();
+    for (let waitMs = firstRetryMs; ; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
+      try {
+        const owed = this.outages.has(sink.name) ? [outageFinding(sink.name, this.outages.get(sink.name) ?? '', sinceMs, clock())] : [];
+        await sink.write([...owed, ...findings]);
+        if (this.outages.delete(sink.name)) log.info({ sink: sink.name }, 'sink is back');
+        return;
+      } catch (error) {
+        if (!(error instanceof DependencyError)) throw error;
+        this.outages.set(sink.name, error.message);
+        this.sinkRetries++;
+        const gone = clock() - sinceMs;
+        if (this.stopping || gone >= this.options.maxOutageMs) {
+          throw new DependencyError(`${sink.name} has been away for ${Math.round(gone / 1000)} s: ${error.message}`, { cause: error });
+        }
+        log.warn({ sink: sink.name, waitMs, error: error.message }, 'sink is away; sources wait');
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+  }
+
+  private async restore(): Promise<void> {
+    const { checkpoints, pipeline, log } = this.parts;
+    const checkpoint = await checkpoints?.load();
+    if (checkpoint === undefined) return;
+    pipeline.restore(checkpoint.state);
+    Object.assign(this.positions, checkpoint.positions);
+    log.info({ positions: checkpoint.positions, stateBytes: checkpoint.state.length }, 'restored from the checkpoint');
+  }
+
+  private startTimers(): void {
+    const { checkpointEveryMs, tickEveryMs } = this.options;
+    const every = (ms: number, task: () => Promise<void>) => {
+      this.timers.push(setInterval(() => void this.inTurn(task).catch(() => {}), ms));
+    };
+    if (this.parts.checkpoints !== undefined) every(checkpointEveryMs, () => this.checkpoint());
+    if (Number.isFinite(this.options.idleMs)) every(tickEveryMs, () => this.tick());
+  }
+
+  private async tick(): Promise<void> {
+    const nowMs = this.parts.clock();
+    const idle = this.idleness.idle(nowMs);
+    if (idle.length === 0) return;
+    await this.write(this.parts.pipeline.tick({ nowMs, idle }));
+    this.dirty = true;
+  }
+
+  private async finish(): Promise<void> {
+    await this.inTurn(() => this.write(this.parts.pipeline.finish()));
+  }
+
+  /** State and offsets of this instant, then the commit: in that order. */
+  private async checkpoint(): Promise<void> {
+    const { checkpoints, pipeline, sources, clock } = this.parts;
+    if (checkpoints === undefined || !this.dirty) return;
+    const positions: Positions = { ...this.positions };
+    await checkpoints.save({ positions, state: pipeline.snapshot() });
+    this.dirty = false;
+    this.checkpointsSaved++;
+    this.lastCheckpointMs = clock();
+    for (const source of sources) await source.commit(positions);
+  }
+
+  private fail(error: unknown): void {
+    this.failure ??= error;
+    this.stop();
+  }
+
+  /** In order, and within the deadline: no more input, what is under way, a last checkpoint, then the ends. */
+  private async shutDown(running: Promise<unknown>): Promise<void> {
+    this.stopping = true;
+    for (const timer of this.timers) clearInterval(timer);
+    const { sources, sinks, deadLetter, log } = this.parts;
+    const steps: ShutdownStep[] = [
+      ...sources.map((source) => ({ name: `source ${source.name}`, run: () => source.stop() })),
+      { name: 'sources to return', run: () => running.then(() => {}).catch((error: unknown) => this.fail(error)) },
+      { name: 'the batch under way', run: () => this.turn.run(async () => {}) },
+    ];
+    if (this.failure === undefined) steps.push({ name: 'the last checkpoint', run: () => this.inTurn(() => this.checkpoint()) });
+    steps.push(...sinks.map((sink) => ({ name: `sink ${sink.name}`, run: () => sink.close() })));
+    if (deadLetter !== undefined) steps.push({ name: 'the dead letter', run: () => deadLetter.close() });
+    const stuck = await shutDown(steps, this.options.shutdownMs);
+    for (const { name, reason } of stuck) log.error({ step: name, reason }, 'shutdown step failed');
+    if (stuck.length > 0) this.failure ??= new Error(`shutdown: ${stuck.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`);
+  }
+}

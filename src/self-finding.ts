@@ -1,0 +1,56 @@
+/** What the watcher says of itself: findings of rules named `streamgauge.*`, never a silent zero. */
+
+import type { Finding } from '../processors/detect/finding.ts';
+import { findingId } from '../processors/detect/write-finding.ts';
+
+/** A sink was away; told to it as soon as it takes findings again. */
+export function outageFinding(sink: string, reason: string, sinceMs: number, nowMs: number): Finding {
+  return selfFinding({
+    rule: 'streamgauge.sink_failed',
+    title: 'A sink did not take findings',
+    key: { sink },
+    summary: `${sink} was away for ${Math.round((nowMs - sinceMs) / 1000)} s, sources waited: ${reason}`,
+    value: nowMs - sinceMs,
+    sinceMs,
+    nowMs,
+  });
+}
+
+interface SelfFinding {
+  readonly rule: `streamgauge.${string}`;
+  readonly title: string;
+  readonly key: Readonly<Record<string, string>>;
+  readonly summary: string;
+  readonly value: number;
+  readonly sinceMs: number;
+  readonly nowMs: number;
+}
+
+export function selfFinding({ rule, title, key, summary, value, sinceMs, nowMs }: SelfFinding): Finding {
+  return {
+    id: findingId(rule, JSON.stringify(key), sinceMs),
+    activity: 'open',
+    sequence: 0,
+    timeMs: nowMs,
+    rule,
+    title,
+    category: 'streamgauge',
+    severity: 'high',
+    status: 'live',
+    summary,
+    key,
+    measure: 'duration (ms)',
+    detector: 'self',
+    value,
+    valueError: 0,
+    windowStartMs: sinceMs,
+    windowEndMs: nowMs,
+    openedMs: sinceMs,
+    early: false,
+    degraded: false,
+    late: 0,
+    evicted: 0,
+    countErr: 0,
+    samples: [],
+  };
+}
