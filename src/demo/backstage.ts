@@ -71,8 +71,13 @@ export class Backstage {
       const office = hours > 6.5 && hours < 23;
       this.nextAuditMs += Math.ceil(Math.min(random.exponential(office ? 40 * second : 8 * minute), 25 * minute));
       if (during(this.incidents.auditSilences, atMs)) continue;
-      const fields = { name: 'audit', 'event.name': `audit.${random.pick(what)}`, 'user.id': `u-${random.between(1, 60)}`, msg: 'audit' };
-      out.push(jsonLine(atMs, 'audit-writer', 30, fields));
+      const fields = {
+        'service.name': 'accounts',
+        'event.name': `audit.${random.pick(what)}`,
+        'user.id': `u-${random.between(1, 60)}`,
+        msg: 'audit',
+      };
+      out.push(jsonLine(atMs, 'accounts-1', 30, fields));
     }
   }
 

@@ -56,7 +56,12 @@ export function setScenes(day: Day, seed: number): Scenes {
       sshPatient(stage('ssh patient')),
       { rule: 'redis_scan_slow', key: {}, ...slow[0], what: 'the keyspace has outgrown its scans: 230 ms where 12 ms were usual' },
       cacheOverflow(stage('cache overflow')),
-      { rule: 'data_audit_log_gap_window', key: {}, ...silent[0], what: 'the audit writer is stuck for 47 minutes of the afternoon' },
+      {
+        rule: 'data_audit_log_gap_window',
+        key: { 'service.name': 'accounts' },
+        ...silent[0],
+        what: 'the audit writer is stuck for 47 minutes of the afternoon',
+      },
     ],
     nearMisses: [
       officeNat(stage('office')),
@@ -65,7 +70,7 @@ export function setScenes(day: Day, seed: number): Scenes {
       forgetfulAdmin(stage('forgetful')),
       { rule: 'redis_scan_slow', key: {}, ...slow[1], what: 'a backup slows the scans for seven minutes' },
       cacheAfterDeploy(stage('cache deploy')),
-      { rule: 'data_audit_log_gap_window', key: {}, ...silent[1], what: 'a lunch lull of 24 minutes' },
+      { rule: 'data_audit_log_gap_window', key: { 'service.name': 'accounts' }, ...silent[1], what: 'a lunch lull of 24 minutes' },
     ],
     incidents: { slowScans: slow, auditSilences: silent },
     lines,
