@@ -37,7 +37,8 @@ export interface RecordIntake {
   partitions(keys: readonly string[]): void;
   /**
    * This partition has no more records: the watermark need not wait for it any longer. Duty of a source: call it once its last batch
-   * resolved, and hand in nothing of it afterwards. Only inputs that end do so (a file read to its end, a rotated one, stdin).
+   * resolved, and hand in nothing of it afterwards. Only inputs that end do so (a file read to its end, a rotated one, stdin). Duty of
+   * the engine: its position stays in the checkpoint, else a restart would read it again.
    */
   ended(key: string): void;
   /** Resolves when the batch has gone through the pipeline and what came of it has been handed to the sinks. */
