@@ -7,8 +7,8 @@
 export type TextTest = (text: string) => boolean;
 
 /** A value taken apart: codes of its characters, `many` for `*`, `one` for `?`. */
-export const many = -1;
-export const one = -2;
+const many = -1;
+const one = -2;
 
 export type Anchor = 'equals' | 'contains' | 'startswith' | 'endswith';
 
@@ -151,7 +151,7 @@ function isAscii(text: string): boolean {
  * Whole-text match, iterative: after a `*` only its last one is ever tried again, so time is at most text x pattern and nothing recurses.
  * `?` takes a surrogate pair as one character. With `fold`, ASCII capitals of the text count as small.
  */
-export function matchGlob(text: string, pattern: Int32Array, fold: boolean): boolean {
+function matchGlob(text: string, pattern: Int32Array, fold: boolean): boolean {
   let t = 0;
   let p = 0;
   let starAt = -1;

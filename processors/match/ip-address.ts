@@ -114,8 +114,8 @@ const dotted = new Uint32Array(4);
 
 function parseGroups(text: string, out: Uint32Array): boolean {
   let end = text.indexOf('%');
-  if (end === text.length - 1) return false;
   if (end < 0) end = text.length;
+  else if (!isZone(text, end + 1)) return false;
   let count = 0;
   let gap = -1;
   let i = 0;
@@ -157,6 +157,16 @@ function parseGroups(text: string, out: Uint32Array): boolean {
   if (gap < 0 ? count !== 8 : count > 7) return false;
   spread(count, gap, out);
   return true;
+}
+
+/** A zone as Node's `net.isIP` takes it: letters, digits, `-`, `.` and `:`. */
+function isZone(text: string, start: number): boolean {
+  for (let i = start; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const lower = code | 32;
+    if (!((lower >= 97 && lower <= 122) || (code >= 48 && code <= 58) || code === 45 || code === 46)) return false;
+  }
+  return start < text.length;
 }
 
 /** Lays the groups out in `out`, zeros where the `::` stood. */
