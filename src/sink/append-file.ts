@@ -39,16 +39,7 @@ export class AppendFile {
   }
 
   async open(): Promise<void> {
-    try {
-      await mkdir(dirname(this.path), { recursive: true });
-      this.handle = await open(this.path, 'a+');
-      await this.repair(this.handle);
-      if (this.fsync) await syncFolder(dirname(this.path));
-    } catch (error) {
-      await this.close();
-      if (error instanceof UsageError) throw error;
-      throw new DependencyError(`${this.path} cannot be opened for writing: ${(error as Error).message}`, { cause: error });
-    }
+    this.handle = await this.openWhole();
   }
 
   /** Resolves when the text, whole lines, is in the file (and on the disk, with `fsync`). */
@@ -69,19 +60,36 @@ export class AppendFile {
   /** Moves the file to `to`, over what was there, and starts an empty one. */
   async rotate(to: string): Promise<void> {
     await this.last;
-    await this.close();
+    const before = this.opened();
     try {
       await rename(this.path, to);
     } catch (error) {
       throw new DependencyError(`${this.path} cannot be moved to ${to}: ${(error as Error).message}`, { cause: error });
     }
-    await this.open();
+    // Until the new file is open the old one, by whatever name, still takes lines.
+    this.handle = await this.openWhole();
+    await before.close();
   }
 
   async close(): Promise<void> {
     await this.last;
     await this.handle?.close();
     this.handle = undefined;
+  }
+
+  private async openWhole(): Promise<FileHandle> {
+    let handle: FileHandle | undefined;
+    try {
+      await mkdir(dirname(this.path), { recursive: true });
+      handle = await open(this.path, 'a+');
+      await this.repair(handle);
+      if (this.fsync) await syncFolder(dirname(this.path));
+      return handle;
+    } catch (error) {
+      await handle?.close();
+      if (error instanceof UsageError) throw error;
+      throw new DependencyError(`${this.path} cannot be opened for writing: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   private async write(bytes: Uint8Array): Promise<void> {

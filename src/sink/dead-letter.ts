@@ -39,8 +39,7 @@ export interface DeadLetterFileOptions {
 export function createDeadLetterFile(options: DeadLetterFileOptions): DeadLetter {
   const maxBytes = options.maxBytes ?? 64 * 1024 * 1024;
   const now = options.now ?? Date.now;
-  // Not worth a disk flush each: the record itself is still where it came from.
-  const file = new AppendFile({ path: options.path, fsync: false, retryDelaysMs: options.retryDelaysMs });
+  const file = new AppendFile({ path: options.path, retryDelaysMs: options.retryDelaysMs });
   let bytes = 0;
   let rotations = 0;
   /** One at a time: the size decides where the next one goes. */
