@@ -21,6 +21,8 @@ export interface PipelineOptions {
   /** An event further ahead of its record's timestamp than this is set aside. Default 5 minutes. */
   readonly futureSkewMs?: number;
   readonly decode?: Omit<DecodeOptions, 'plan'>;
+  /** Only events of [fromMs, toMs) count; others are passed over. */
+  readonly span?: { readonly fromMs: number; readonly toMs: number };
   /** Gets a row for every evaluated window and key; every key is then judged at every close. */
   readonly score?: (score: Score) => void;
 }
@@ -40,6 +42,8 @@ export class Pipeline {
   private readonly windows: WindowStage;
   private readonly intake: MatchIntake;
   private readonly futureSkewMs: number;
+  private readonly fromMs: number;
+  private readonly toMs: number;
   private findings: Finding[] = [];
   private started = false;
 
@@ -51,6 +55,8 @@ export class Pipeline {
     this.decoder = createDecoder({ ...options.decode, plan });
     this.events = new EventBatch(plan, this.hashKey);
     this.futureSkewMs = options.futureSkewMs ?? 300_000;
+    this.fromMs = options.span?.fromMs ?? Number.NEGATIVE_INFINITY;
+    this.toMs = options.span?.toMs ?? Number.POSITIVE_INFINITY;
     this.stages = rules.map((rule) => buildRule(rule, { score: options.score, partitionName: (index) => this.watermark.name(index) }));
     const keyedWindows = this.stages.map(({ windows }) => windows);
     this.windows = new WindowStage(rules, keyedWindows, this.watermark, this.counters);
@@ -73,7 +79,7 @@ export class Pipeline {
       if (!this.placeInTime(row, record, partition)) continue;
       watermark.observe(partition, events.timeMs[row]);
       if (watermark.lowMs >= windows.nextDueMs) this.close();
-      if (events.lost[row] > 0) windows.lost(batch.dataset, partition, events.timeMs[row], events.lost[row]);
+      if (events.lost[row] > 0) this.lost(row, partition);
       this.ruleSet.match(events, row, partition, record.offset, sampleHash(seed, record.offset), this.intake);
     }
     return this.takeFindings();
@@ -139,7 +145,7 @@ export class Pipeline {
     for (const reason of this.rejects.reasons) countBy(this.counters.rejected, reason);
   }
 
-  /** Gives an event without a time its record's (or the newest of its partition); sets a future-dated one aside. Returns false if the event has no place. */
+  /** Gives an event without a time its record's (or the newest of its partition); sets a future-dated one aside. Returns false if the event does not count. */
   private placeInTime(row: number, record: SourceRecord, partition: number): boolean {
     const { timeMs } = this.events;
     if (Number.isNaN(timeMs[row])) {
@@ -149,14 +155,24 @@ export class Pipeline {
       this.setAside(row, 'no_time');
       return false;
     }
-    if (!(timeMs[row] > record.timestampMs + this.futureSkewMs)) return true;
-    this.setAside(row, 'future_dated');
-    return false;
+    if (timeMs[row] > record.timestampMs + this.futureSkewMs) {
+      this.setAside(row, 'future_dated');
+      return false;
+    }
+    return timeMs[row] >= this.fromMs && timeMs[row] < this.toMs;
   }
 
   private setAside(row: number, reason: 'no_time' | 'future_dated'): void {
     this.rejects.add(this.events.recordIndex[row], reason);
     countBy(this.counters.rejected, reason);
+  }
+
+  /** The sender says that messages were lost: the windows they may have belonged to must know. */
+  private lost(row: number, partition: number): void {
+    const { lost, lostSinceMs, timeMs, records } = this.events;
+    this.counters.lostUpstream += lost[row];
+    const sinceMs = Number.isNaN(lostSinceMs[row]) ? timeMs[row] : lostSinceMs[row];
+    this.windows.lost(records.dataset, partition, sinceMs, timeMs[row]);
   }
 
   /** Closes every pane that the watermark has passed. */

@@ -45,6 +45,8 @@ export class EventBatch {
   recordIndex: Uint32Array;
   /** Messages the sender says it lost before this event (Logplex L10 and its kin), per row. */
   lost: Uint32Array;
+  /** Since when they were being lost, ms; NaN where the sender does not say, per row. */
+  lostSinceMs: Float64Array;
   /** Dataset of each row. */
   dataset: string[] = [];
   records!: RecordBatch;
@@ -68,6 +70,7 @@ export class EventBatch {
     this.timeMs = new Float64Array(capacity);
     this.recordIndex = new Uint32Array(capacity);
     this.lost = new Uint32Array(capacity);
+    this.lostSinceMs = new Float64Array(capacity);
     const cells = capacity * this.slotCount;
     this.kinds = new Uint8Array(cells);
     this.numbers = new Float64Array(cells);
@@ -90,6 +93,7 @@ export class EventBatch {
     this.hashed.fill(0, first, first + this.slotCount);
     this.timeMs[row] = Number.NaN;
     this.lost[row] = 0;
+    this.lostSinceMs[row] = Number.NaN;
     this.recordIndex[row] = recordIndex;
     this.dataset[row] = this.records.dataset;
     return row;
@@ -189,6 +193,7 @@ export class EventBatch {
     this.timeMs = widen(this.timeMs, new Float64Array(this.capacity));
     this.recordIndex = widen(this.recordIndex, new Uint32Array(this.capacity));
     this.lost = widen(this.lost, new Uint32Array(this.capacity));
+    this.lostSinceMs = widen(this.lostSinceMs, new Float64Array(this.capacity));
     this.kinds = widen(this.kinds, new Uint8Array(cells));
     this.numbers = widen(this.numbers, new Float64Array(cells));
     this.hashes = widen(this.hashes, new Uint32Array(cells * 2));

@@ -1,49 +1,55 @@
 /** What touched a rule's panes and should not have: late records, records for panes a tick had closed, messages lost upstream. */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 
+/** Messages lost over a span of panes. It counts for windows that end with `fromPane` or later: earlier ones may be decided already. */
+interface Loss {
+  readonly firstPane: number;
+  readonly lastPane: number;
+  readonly fromPane: number;
+}
+
 export class Flaws {
   private readonly lateByPane = new Map<number, number>();
-  private readonly lostByPane = new Map<number, number>();
+  private losses: Loss[] = [];
 
   late(pane: number): void {
     this.lateByPane.set(pane, (this.lateByPane.get(pane) ?? 0) + 1);
   }
 
-  lost(pane: number, messages: number): void {
-    this.lostByPane.set(pane, (this.lostByPane.get(pane) ?? 0) + messages);
+  lost(firstPane: number, lastPane: number, fromPane: number): void {
+    this.losses.push({ firstPane, lastPane, fromPane });
   }
 
+  /** Late records counted in the window of panes firstPane..lastPane. */
   lateIn(firstPane: number, lastPane: number): number {
-    return sum(this.lateByPane, firstPane, lastPane);
+    let total = 0;
+    for (const [pane, count] of this.lateByPane) if (pane >= firstPane && pane <= lastPane) total += count;
+    return total;
   }
 
-  lostIn(firstPane: number, lastPane: number): number {
-    return sum(this.lostByPane, firstPane, lastPane);
+  /** Whether a loss touches that window. */
+  lostIn(firstPane: number, lastPane: number): boolean {
+    return this.losses.some((loss) => lastPane >= loss.fromPane && loss.firstPane <= lastPane && loss.lastPane >= firstPane);
   }
 
   expire(firstPane: number): void {
-    for (const panes of [this.lateByPane, this.lostByPane]) {
-      for (const pane of panes.keys()) if (pane < firstPane) panes.delete(pane);
-    }
+    for (const pane of this.lateByPane.keys()) if (pane < firstPane) this.lateByPane.delete(pane);
+    this.losses = this.losses.filter(({ lastPane, fromPane }) => Math.max(lastPane, fromPane) >= firstPane);
   }
 
   snapshot(out: SnapshotWriter): void {
     out.section('flaws');
-    for (const panes of [this.lateByPane, this.lostByPane]) out.array(Float64Array.from([...panes].flat()));
+    out.array(Float64Array.from([...this.lateByPane].flat()));
+    out.array(Float64Array.from(this.losses.flatMap(({ firstPane, lastPane, fromPane }) => [firstPane, lastPane, fromPane])));
   }
 
   restore(from: SnapshotReader): void {
     from.section('flaws');
-    for (const panes of [this.lateByPane, this.lostByPane]) {
-      panes.clear();
-      const pairs = from.f64s();
-      for (let i = 0; i < pairs.length; i += 2) panes.set(pairs[i], pairs[i + 1]);
-    }
+    this.lateByPane.clear();
+    const late = from.f64s();
+    for (let i = 0; i < late.length; i += 2) this.lateByPane.set(late[i], late[i + 1]);
+    this.losses = [];
+    const losses = from.f64s();
+    for (let i = 0; i < losses.length; i += 3) this.losses.push({ firstPane: losses[i], lastPane: losses[i + 1], fromPane: losses[i + 2] });
   }
-}
-
-function sum(panes: Map<number, number>, firstPane: number, lastPane: number): number {
-  let total = 0;
-  for (const [pane, count] of panes) if (pane >= firstPane && pane <= lastPane) total += count;
-  return total;
 }

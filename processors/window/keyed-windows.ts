@@ -123,9 +123,11 @@ export class KeyedWindows implements Evidence {
     this.flaws.late(Math.max(this.lastClosed + 1, Math.floor(watermarkMs / this.spec.slideMs)));
   }
 
-  /** Messages were lost upstream around this time. */
-  lost(timeMs: number, messages: number): void {
-    this.flaws.lost(Math.max(this.lastClosed + 1, Math.floor(timeMs / this.spec.slideMs)), messages);
+  /** Messages were lost upstream between these times; the watermark of the partition that says so stood at `watermarkMs`. */
+  lost(sinceMs: number, untilMs: number, watermarkMs: number): void {
+    const { slideMs } = this.spec;
+    const fromPane = Math.max(this.lastClosed + 1, Math.floor(watermarkMs / slideMs));
+    this.flaws.lost(Math.floor(sinceMs / slideMs), Math.floor(untilMs / slideMs), fromPane);
   }
 
   /** Judges one key's window as it stands, open panes included: an early announcement of a monotone measure. */
@@ -259,7 +261,10 @@ export class KeyedWindows implements Evidence {
 
   private judgeAll(open: OpenPane | undefined, pane: number): void {
     if (this.judgeQuietKeys) {
-      for (let slot = 0; slot < this.keys.slotLimit; slot++) if (this.keys.holds(slot)) this.judgeSlot(slot, pane, open);
+      // A key of which only open panes know something is not there yet.
+      for (let slot = 0; slot < this.keys.slotLimit; slot++) {
+        if (this.keys.holds(slot) && this.lastEventMs[slot] !== Number.NEGATIVE_INFINITY) this.judgeSlot(slot, pane, open);
+      }
       return;
     }
     const watched = [...this.watched];
@@ -302,7 +307,7 @@ export class KeyedWindows implements Evidence {
   private fillFlaws(pane: number): void {
     const firstPane = pane - this.panesPerWindow + 1;
     this.window.late = this.flaws.lateIn(firstPane, pane);
-    this.window.degraded = this.window.late > 0 || this.flaws.lostIn(firstPane, pane) > 0;
+    this.window.degraded = this.window.late > 0 || this.flaws.lostIn(firstPane, pane);
   }
 
   private freshSamples(): SampleRef[] {

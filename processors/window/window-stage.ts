@@ -50,13 +50,12 @@ export class WindowStage {
     return true;
   }
 
-  /** Messages of this dataset, or of datasets below it, were lost upstream around an event of this partition. */
-  lost(dataset: string, partition: number, timeMs: number, messages: number): void {
-    this.counters.lostUpstream += messages;
+  /** Messages of this dataset, or of datasets below it, were lost upstream between these times, as an event of this partition says. */
+  lost(dataset: string, partition: number, sinceMs: number, untilMs: number): void {
     this.rules.forEach((rule, index) => {
       if (!touches(rule, dataset)) return;
       const windows = this.windows[index];
-      windows.lost(Math.max(timeMs, this.watermark.newest(partition) - windows.spec.latenessMs), messages);
+      windows.lost(sinceMs, untilMs, this.watermark.newest(partition) - windows.spec.latenessMs);
     });
   }
 

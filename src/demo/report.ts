@@ -33,11 +33,23 @@ export function judgeDemo(openings: readonly Finding[], labels: readonly DemoLab
 
 export function demoReport(openings: readonly Finding[], outcome: DemoOutcome, nearMisses: number): string {
   const rows = openings.map((finding) => [clockTime(finding.timeMs), finding.severity, finding.rule, printable(finding.summary)]);
-  const lines = ['', 'Findings of the day (UTC)', table(['time', 'severity', 'rule', 'what'], rows), '', 'What was put in, and what became of it'];
+  const lines = [
+    '',
+    'Findings of the day (UTC)',
+    table(['time', 'severity', 'rule', 'what'], rows),
+    '',
+    'What was put in, and what became of it',
+  ];
   const fates = [
     ...outcome.caught.map(([label, finding]) => [clockTime(label.startMs), 'caught', label.rule, label.what, delay(label, finding)]),
     ...outcome.missed.map((label) => [clockTime(label.startMs), 'MISSED', label.rule, label.what, '']),
-    ...outcome.wronglyFired.map(([label, finding]) => [clockTime(label.startMs), 'FIRED', label.rule, label.what, clockTime(finding.timeMs)]),
+    ...outcome.wronglyFired.map(([label, finding]) => [
+      clockTime(label.startMs),
+      'FIRED',
+      label.rule,
+      label.what,
+      clockTime(finding.timeMs),
+    ]),
     ...outcome.unexplained.map((finding) => [clockTime(finding.timeMs), 'UNEXPLAINED', finding.rule, printable(finding.summary), '']),
   ].sort((a, b) => (a[0] < b[0] ? -1 : 1));
   lines.push(table(['from', 'fate', 'rule', 'what happened', 'found after'], fates), '');

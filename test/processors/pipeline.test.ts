@@ -1,0 +1,237 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Finding } from '../../processors/detect/finding.ts';
+import { Pipeline } from '../../processors/pipeline.ts';
+import type { Rule } from '../../processors/rule.ts';
+import { batchesOf, type TestEvent } from '../support/events.ts';
+import { ruleOf } from '../support/rules.ts';
+
+const seed = 20260102;
+const runs = 120;
+const baseMs = Date.parse('2026-01-05T12:00:00Z');
+
+const rules: Rule[] = [
+  ruleOf('id: many\nkey: client.address\nmeasure: count\nwindow: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { above: 4 }'),
+  ruleOf(
+    'id: emails\nkey: client.address\nmeasure: { distinct: user.email }\nwindow: { size: 60s, slide: 10s, lateness: 5s }\ndetect: { above: 3 }',
+  ),
+  ruleOf('id: slow\nkey: all\nmeasure: { avg: took }\nwindow: { size: 30s, slide: 5s, lateness: 5s }\ndetect: { above: 50, for: 10s }'),
+  ruleOf(
+    'id: tail\nkey: client.address\nmeasure: { quantile: { of: took, q: 0.9 } }\nwindow: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { above: 80 }',
+  ),
+  ruleOf(
+    'id: quiet\nkey: client.address\nmeasure: count\nwindow: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { silence: { after: 40s } }',
+  ),
+  ruleOf(
+    'id: eager\nearly: true\nkey: client.address\nmeasure: count\nwindow: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { above: 3 }',
+  ),
+];
+
+/** Events of up to three partitions; times walk forward with steps back, some of them further than the lateness. */
+const streams = fc.array(
+  fc.record({
+    partition: fc.nat(2),
+    stepMs: fc.integer({ min: -8_000, max: 6_000 }),
+    'client.address': fc.constantFrom('192.0.2.1', '192.0.2.2', '192.0.2.3'),
+    'user.email': fc.constantFrom('a@x.org', 'b@x.org', 'c@x.org', 'd@x.org', 'e@x.org', 'f@x.org'),
+    took: fc.integer({ min: 0, max: 100 }),
+  }),
+  { minLength: 1, maxLength: 150 },
+);
+
+function timed(steps: readonly { partition: number; stepMs: number }[]): TestEvent[] {
+  const now = new Map<number, number>();
+  return steps.map(({ stepMs, partition, ...fields }) => {
+    const timeMs = (now.get(partition) ?? baseMs) + stepMs;
+    now.set(partition, timeMs);
+    return { timeMs, partition, ...fields };
+  });
+}
+
+function run(events: readonly TestEvent[], maxRecords: number, which = rules, restoreAt = -1): Finding[] {
+  let pipeline = start(which);
+  const findings: Finding[] = [];
+  batchesOf(events, maxRecords).forEach((batch, index) => {
+    if (index === restoreAt) {
+      const state = pipeline.snapshot().slice();
+      pipeline = start(which);
+      pipeline.restore(state);
+    }
+    findings.push(...pipeline.process(batch));
+  });
+  findings.push(...pipeline.finish());
+  return findings;
+}
+
+function start(which: readonly Rule[]): Pipeline {
+  const pipeline = new Pipeline(which);
+  pipeline.partitions(['logs/0', 'logs/1', 'logs/2']);
+  return pipeline;
+}
+
+/** All that is told of a finding, in an order of its own. */
+function told(findings: readonly Finding[]): string[] {
+  return findings.map((finding) => JSON.stringify(finding)).sort();
+}
+
+test(`how input is cut into batches changes no finding, nor their order (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(streams, fc.integer({ min: 1, max: 9 }), (steps, maxRecords) => {
+      const events = timed(steps);
+      expect(run(events, maxRecords)).toEqual(run(events, Number.POSITIVE_INFINITY));
+    }),
+    { seed, numRuns: runs },
+  );
+});
+
+test(`how partitions interleave changes no finding (seed ${seed})`, () => {
+  // An early announcement may carry the id of a neighbouring pane, so the rule that makes them is left out.
+  const decided = rules.filter(({ early }) => !early);
+  fc.assert(
+    fc.property(streams, fc.infiniteStream(fc.nat(2)), (steps, picks) => {
+      const events = timed(steps);
+      const queues = [0, 1, 2].map((partition) => events.filter((event) => event.partition === partition));
+      const shuffled: TestEvent[] = [];
+      while (queues.some((queue) => queue.length > 0)) {
+        const next = queues[picks.next().value as number].shift();
+        if (next !== undefined) shuffled.push(next);
+      }
+      expect(told(run(shuffled, 4, decided))).toEqual(told(run(events, 4, decided)));
+    }),
+    { seed, numRuns: runs },
+  );
+});
+
+test(`a snapshot restored at any point goes on as if nothing had happened (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(streams, fc.nat(40), (steps, at) => {
+      const events = timed(steps);
+      expect(run(events, 3, rules, at)).toEqual(run(events, 3));
+    }),
+    { seed, numRuns: runs },
+  );
+});
+
+test(`counts open exactly where a plain recount of every window says (seed ${seed})`, () => {
+  const [rule] = rules;
+  const { sizeMs, slideMs, latenessMs } = rule.window;
+  fc.assert(
+    fc.property(streams, (steps) => {
+      const events = timed(steps);
+      const newest = new Map<number, number>();
+      const counted = events.filter(({ timeMs, partition = 0 }) => {
+        const late = timeMs < (newest.get(partition) ?? Number.NEGATIVE_INFINITY) - latenessMs;
+        newest.set(partition, Math.max(timeMs, newest.get(partition) ?? timeMs));
+        return !late;
+      });
+      const firings = new Set<string>();
+      for (let endMs = baseMs - 2_000_000; endMs < baseMs + 2_000_000; endMs += slideMs) {
+        const counts = new Map<unknown, number>();
+        for (const event of counted) {
+          if (event.timeMs < endMs - sizeMs || event.timeMs >= endMs) continue;
+          counts.set(event['client.address'], (counts.get(event['client.address']) ?? 0) + 1);
+        }
+        for (const [key, count] of counts) if (count > 4) firings.add(`${key} ${endMs} ${count}`);
+      }
+      const opened = run(events, 5, [rule]).filter(({ activity }) => activity === 'open');
+      for (const { key, windowEndMs, value } of opened) expect(firings).toContain(`${key['client.address']} ${windowEndMs} ${value}`);
+      const keysFired = new Set([...firings].map((firing) => firing.split(' ')[0]));
+      const lastPaneMs = Math.max(...events.map(({ timeMs }) => timeMs));
+      const mustOpen = [...keysFired].filter((key) =>
+        [...firings].some((f) => f.startsWith(`${key} `) && Number(f.split(' ')[1]) <= lastPaneMs + slideMs),
+      );
+      expect(new Set(opened.map(({ key }) => key['client.address']))).toEqual(new Set(mustOpen));
+    }),
+    { seed, numRuns: runs },
+  );
+});
+
+test('a window is decided when its pane closes, by event time alone', () => {
+  // 12:00:00 …:05 …:10 …:15       lateness 5 s, panes of 5 s; five events in the first pane
+  //    xxxxx                      closes when an event at 12:00:10 or later is seen
+  const pipeline = new Pipeline([rules[0]]);
+  const five = [0, 1, 2, 3, 4].map((second) => ({ timeMs: baseMs + second * 1000, 'client.address': '192.0.2.9' }));
+  const offsets = new Map<number, number>();
+  expect(batchesOf(five, 9, offsets).flatMap((batch) => pipeline.process(batch))).toEqual([]);
+  expect(batchesOf([{ timeMs: baseMs + 9_999 }], 9, offsets).flatMap((batch) => pipeline.process(batch))).toEqual([]);
+  const [finding] = batchesOf([{ timeMs: baseMs + 10_000 }], 9, offsets).flatMap((batch) => pipeline.process(batch));
+  expect(finding).toMatchObject({
+    activity: 'open',
+    value: 5,
+    threshold: 4,
+    windowStartMs: baseMs - 55_000,
+    windowEndMs: baseMs + 5_000,
+    openedMs: baseMs,
+    key: { 'client.address': '192.0.2.9' },
+    summary: '192.0.2.9: 5 in 1m',
+  });
+  expect(finding.samples.map(({ offset }) => offset)).toEqual([0, 1, 2, 3, 4]);
+});
+
+test('a tick closes the panes of a quiet stream; what comes for them later is counted and marks the windows', () => {
+  const pipeline = new Pipeline([rules[0]]);
+  const offsets = new Map<number, number>();
+  const many = (timeMs: number) => Array.from({ length: 5 }, () => ({ timeMs, 'client.address': '192.0.2.9' }));
+  batchesOf(many(baseMs), 9, offsets).forEach((batch) => void pipeline.process(batch));
+  const opened = pipeline.tick({ nowMs: baseMs + 61_000, idle: ['logs/0'] });
+  expect(opened.map(({ activity, degraded }) => [activity, degraded])).toEqual([['open', false]]);
+  batchesOf(many(baseMs + 2_000), 9, offsets).forEach((batch) => void pipeline.process(batch));
+  expect(pipeline.counters.afterTick).toEqual({ many: 5 });
+  expect(pipeline.counters.late).toEqual({});
+  const again = batchesOf([...many(baseMs + 62_000), { timeMs: baseMs + 90_000 }], 9, offsets).flatMap((batch) => pipeline.process(batch));
+  expect(again).toEqual([]);
+});
+
+test('late records are counted by rule and mark the windows that were open', () => {
+  const pipeline = new Pipeline([rules[0]]);
+  const key = '192.0.2.9';
+  const events = [0, 20_000, 1_000, 21_000, 22_000, 23_000, 24_000, 40_000].map((ms) => ({ timeMs: baseMs + ms, 'client.address': key }));
+  const findings = batchesOf(events).flatMap((batch) => pipeline.process(batch));
+  expect(pipeline.counters.late).toEqual({ many: 1 });
+  expect(findings.map(({ value, late, degraded }) => ({ value, late, degraded }))).toEqual([{ value: 6, late: 1, degraded: true }]);
+});
+
+test('an event too far ahead of its record moves no watermark and is set aside', () => {
+  const pipeline = new Pipeline([rules[0]]);
+  const record = (timeMs: number, offset: number) => ({
+    value: Buffer.from(JSON.stringify({ time: timeMs, 'client.address': 'x' })),
+    offset,
+    timestampMs: baseMs,
+  });
+  pipeline.process({
+    topic: 'logs',
+    partition: 0,
+    dataset: 'app',
+    format: 'json',
+    records: [record(baseMs, 0), record(baseMs + 300_001, 1)],
+  });
+  expect(pipeline.counters.rejected).toEqual({ future_dated: 1 });
+  expect(pipeline.rejects.recordIndexes).toEqual([1]);
+  expect(pipeline.watermark.highMs).toBe(baseMs);
+});
+
+test('a rule with key all hears silence from the first event of the input on, whoever sent it', () => {
+  const rule = ruleOf('where: { event.name: audit }\nkey: all\nmeasure: count\nwindow: 60s\ndetect: { silence: { after: 60s } }');
+  const pipeline = new Pipeline([rule]);
+  const events = Array.from({ length: 20 }, (_, i) => ({ timeMs: baseMs + i * 10_000, 'event.name': 'other' }));
+  const findings = batchesOf(events).flatMap((batch) => pipeline.process(batch));
+  expect(findings.map(({ activity, key, windowEndMs, value }) => ({ activity, key, windowEndMs, value }))).toEqual([
+    { activity: 'open', key: {}, windowEndMs: baseMs + 61_000, value: 61_000 },
+    { activity: 'update', key: {}, windowEndMs: baseMs + 122_000, value: 122_000 },
+  ]);
+});
+
+test('messages lost upstream prove no silence and say so on what is found', () => {
+  const silent = ruleOf('id: silent\nfrom: [heroku.app]\nkey: all\nmeasure: count\nwindow: 60s\ndetect: { silence: { after: 60s } }');
+  const pipeline = new Pipeline([silent]);
+  const frames = [
+    '<190>1 2026-01-05T12:00:00+00:00 host app web.1 - hello',
+    '<172>1 2026-01-05T12:01:01+00:00 host heroku logplex - Error L10 (output buffer overflow): 7 messages dropped since 2026-01-05T12:00:30+00:00.',
+    '<45>1 2026-01-05T12:01:40+00:00 host heroku web.1 - Cycling',
+    '<45>1 2026-01-05T12:02:40+00:00 host heroku web.1 - Restarting',
+  ];
+  const records = frames.map((frame, offset) => ({ value: Buffer.from(frame), offset, timestampMs: Number.NaN }));
+  const findings = pipeline.process({ topic: 'drain', partition: 0, dataset: 'heroku', format: 'logplex', records });
+  expect(pipeline.counters.lostUpstream).toBe(7);
+  expect(findings.map(({ windowEndMs }) => windowEndMs)).toEqual([Date.parse('2026-01-05T12:02:02Z')]);
+});
