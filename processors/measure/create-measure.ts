@@ -1,0 +1,34 @@
+import type { MeasureSpec, WindowSpec } from '../rule.ts';
+import { Count } from './count.ts';
+import { Distinct } from './distinct.ts';
+import { Extreme } from './extreme.ts';
+import { Last } from './last.ts';
+import type { Measure } from './measure.ts';
+import { Quantile } from './quantile.ts';
+import { Ratio } from './ratio.ts';
+import { Sum } from './sum.ts';
+
+/** The state of a rule's measure. Throws a RangeError for a spec or window that it cannot hold. */
+export function createMeasure(spec: MeasureSpec, window: WindowSpec): Measure {
+  switch (spec.kind) {
+    case 'count':
+      return new Count();
+    case 'sum':
+    case 'avg':
+      return new Sum(spec.kind);
+    case 'min':
+    case 'max':
+      return new Extreme(spec.kind);
+    case 'last':
+      return new Last();
+    case 'ratio':
+      return new Ratio(spec.minCount);
+    case 'distinct':
+      return new Distinct(Math.ceil(window.sizeMs / window.slideMs));
+    case 'quantile':
+      return new Quantile(spec.q, spec.sketch);
+    case 'values':
+    case 'digits':
+      throw new RangeError(`the measure "${spec.kind}" is not there yet: use quantile, or leave the rule dormant`);
+  }
+}
