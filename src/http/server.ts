@@ -1,0 +1,85 @@
+/** The one HTTP server: drains, health, metrics, version, and what else is mounted. Its limits are what stands between a hostile client and the rest. */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { DependencyError } from '../errors.ts';
+import { registerHealth, type Status } from './health.ts';
+import { type MetricsInput, registerMetrics } from './metrics.ts';
+import { registerVersion, type VersionInfo } from './version.ts';
+
+export interface ServerOptions {
+  /** A pino logger; silent without one. */
+  readonly log?: FastifyBaseLogger;
+  readonly status: Status;
+  readonly metrics: MetricsInput;
+  readonly version: VersionInfo;
+  /** What else answers: drains, `/api`. */
+  readonly mounts?: readonly Mount[];
+  readonly limits?: ServerLimits;
+}
+
+export interface Mount {
+  register(app: FastifyInstance): void;
+}
+
+export interface ServerLimits {
+  /** All headers of a request; default 16 KiB. Over it: 431. */
+  readonly maxHeaderBytes?: number;
+  /** Bodies of everything but drains, which have their own limit; default 64 KiB. */
+  readonly maxBodyBytes?: number;
+  /** Connections at once; default 1000. */
+  readonly maxConnections?: number;
+  /** For the headers to arrive; default 10 s. Over it: 408. */
+  readonly headersTimeoutMs?: number;
+  /** For a whole request to arrive; default 30 s. Over it: 408. */
+  readonly requestTimeoutMs?: number;
+  /** Silence on a connection while a request is under way; default 60 s. */
+  readonly connectionTimeoutMs?: number;
+  /** Silence between requests; default 170 s: Logplex closes idle connections itself after 144 to 159 s, and loses a batch if we do it first. */
+  readonly keepAliveMs?: number;
+}
+
+/** Makes the server; `listen` starts it. */
+export function createServer(options: ServerOptions): FastifyInstance {
+  const limits = options.limits ?? {};
+  const app = Fastify({
+    ...(options.log === undefined ? { logger: false } : { loggerInstance: options.log }),
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: limits.maxBodyBytes ?? 64 * 1024,
+    requestTimeout: limits.requestTimeoutMs ?? 30_000,
+    connectionTimeout: limits.connectionTimeoutMs ?? 60_000,
+    keepAliveTimeout: limits.keepAliveMs ?? 170_000,
+    http: {
+      headersTimeout: limits.headersTimeoutMs ?? 10_000,
+      maxHeaderSize: limits.maxHeaderBytes ?? 16 * 1024,
+      // How exactly the two timeouts are kept; Node's default of 30 s would triple them.
+      connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs ?? 1000, limits.requestTimeoutMs ?? 1000),
+    },
+  }) as unknown as FastifyInstance;
+  app.server.maxConnections = limits.maxConnections ?? 1000;
+  app.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({ error: 'not_found', message: `nothing answers ${request.method} ${request.url.slice(0, 200)}` }),
+  );
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode !== undefined && error.statusCode >= 400 ? error.statusCode : 500;
+    if (status >= 500) request.log.error({ err: error, url: request.url }, 'a request failed');
+    return reply.code(status).send({
+      error: status >= 500 ? 'internal' : 'bad_request',
+      message: status >= 500 ? 'this is our mistake; the log says more' : error.message,
+    });
+  });
+  registerHealth(app, options.status);
+  registerMetrics(app, options.metrics, options.status);
+  registerVersion(app, options.version);
+  for (const mount of options.mounts ?? []) mount.register(app);
+  return app;
+}
+
+/** Starts to listen and returns the address, `http://127.0.0.1:8080`. Rejects with a `DependencyError` if the port cannot be had. */
+export async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const next = code === 'EADDRINUSE' ? 'another program has the port; choose one with http.listen' : 'check http.listen';
+    throw new DependencyError(`http: cannot listen on ${host}:${port}: ${message}; ${next}`, { cause });
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * A drain: an HTTP endpoint that log senders post to, with a journal behind it. A request is answered 2xx once its records are on disk,
+ * and the journal is what the engine reads: a source like any other, whose offsets are the journal's numbers.
+ */
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { partitionKey } from '../../processors/record.ts';
+import { UsageError } from '../errors.ts';
+import type { DrainCounters } from './drain-counters.ts';
+import { DrainEndpoint } from './drain-endpoint.ts';
+import { type DrainLog, type DrainOptions, folderOf, problemsOf } from './drain-options.ts';
+import type { DrainKind } from './drain-records.ts';
+import { Journal } from './journal.ts';
+import type { Positions, RecordIntake, Source, SourceHealth } from './source.ts';
+
+export type { DrainLog, DrainOptions } from './drain-options.ts';
+export type { DrainKind } from './drain-records.ts';
+
+/** A `Source` that is also an endpoint. */
+export interface Drain extends Source {
+  readonly path: string;
+  readonly kind: DrainKind;
+  readonly counters: DrainCounters;
+  /** Batches whose name is remembered, and those forgotten early because there were too many. */
+  readonly dedupe: { readonly size: number; readonly evicted: number };
+  readonly journalBytes: number;
+  /** Adds the endpoint to a server; before it listens. */
+  register(app: FastifyInstance): void;
+}
+
+/** Opens the journal and makes the drain. Throws a `UsageError` for options that make no sense, a `DependencyError` for the folder. */
+export async function createDrain(options: DrainOptions): Promise<Drain> {
+  const problems = problemsOf(options);
+  if (problems.length > 0) throw new UsageError(problems);
+  const log = options.log ?? { info: () => {}, warn: () => {} };
+  const dir = join(options.stateDir, 'journal', folderOf(options.path));
+  const journal = await Journal.open({
+    ...options.journal,
+    dir,
+    onDamage: (damage) => log.warn({ drain: options.path, damage }, 'damaged journal'),
+  });
+  const drain = new HttpDrain(options, journal, log);
+  await drain.endpoint.recallBatches();
+  if (options.credentials.length === 0)
+    log.warn({ drain: options.path }, 'this drain has no credentials: anybody who can reach it can send to it');
+  return drain;
+}
+
+class HttpDrain implements Drain {
+  readonly name: string;
+  readonly path: string;
+  readonly endpoint: DrainEndpoint;
+  private readonly options: DrainOptions;
+  private readonly journal: Journal;
+  private readonly log: DrainLog;
+  private readonly stopped = new AbortController();
+  private handedIn = 0;
+
+  constructor(options: DrainOptions, journal: Journal, log: DrainLog) {
+    this.name = `drain:${options.path}`;
+    this.path = options.path;
+    this.options = options;
+    this.journal = journal;
+    this.log = log;
+    this.endpoint = new DrainEndpoint(options, journal);
+    this.handedIn = journal.firstSequence;
+  }
+
+  get kind(): DrainKind {
+    return this.endpoint.kind;
+  }
+
+  get counters(): DrainCounters {
+    return this.endpoint.counters;
+  }
+
+  get dedupe(): Drain['dedupe'] {
+    return this.endpoint.dedupe;
+  }
+
+  get journalBytes(): number {
+    return this.journal.bytes;
+  }
+
+  register(app: FastifyInstance): void {
+    this.endpoint.register(app);
+  }
+
+  async run(positions: Positions, into: RecordIntake): Promise<void> {
+    const from = positions[partitionKey(this.path, 0)] ?? 0;
+    if (from > this.journal.nextSequence) {
+      this.log.warn(
+        { drain: this.path, checkpoint: from, journal: this.journal.nextSequence },
+        'the journal ends before the checkpoint: was its folder removed?',
+      );
+      await this.journal.startAt(from);
+    }
+    this.handedIn = Math.max(from, this.journal.firstSequence);
+    into.partitions([partitionKey(this.path, 0)]);
+    const format = this.kind === 'logplex' ? 'logplex' : 'json';
+    for await (const records of this.journal.readFrom(from, { signal: this.stopped.signal })) {
+      if (this.stopped.signal.aborted) return;
+      await into.batch({ topic: this.path, partition: 0, dataset: this.options.dataset, format, records });
+      this.handedIn = records[records.length - 1].offset + 1;
+    }
+  }
+
+  async commit(positions: Positions): Promise<void> {
+    const before = positions[partitionKey(this.path, 0)];
+    if (before !== undefined) await this.journal.trim(before);
+  }
+
+  async read(topic: string, partition: number, offset: number): Promise<Uint8Array | null> {
+    if (topic !== this.path || partition !== 0) return null;
+    return (await this.journal.read(offset))?.value ?? null;
+  }
+
+  /** Requests from here on are told 503. */
+  async stop(): Promise<void> {
+    this.stopped.abort();
+    await this.journal.close();
+  }
+
+  health(): SourceHealth {
+    const lagRecords = this.journal.nextSequence - this.handedIn;
+    const failure = this.journal.failure ?? this.endpoint.refusal;
+    if (failure !== undefined) return { ok: false, reason: failure.message, lagRecords };
+    const damaged = this.journal.damaged > 0 ? `${this.journal.damaged} damaged places in the journal were stepped over` : undefined;
+    return { ok: true, reason: damaged, lagRecords };
+  }
+}
