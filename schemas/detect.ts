@@ -22,7 +22,9 @@ const detectors = {
 };
 const beside = { for: duration.optional().describe('Beside `above` or `below`: how long it must hold. Default: 0s.') };
 
-const detector = oneOf('detector', detectors, beside).transform((value, context): DetectorSpec | UnbuiltDetector => {
+const detectorForm = oneOf('detector', detectors, beside);
+
+function toDetector(value: z.output<typeof detectorForm>, context: z.core.$RefinementCtx): DetectorSpec | UnbuiltDetector {
   const { for: forMs, above, below, silence, ...others } = value;
   for (const [kind, threshold] of [
     ['above', above],
@@ -38,9 +40,28 @@ const detector = oneOf('detector', detectors, beside).transform((value, context)
   }
   const name = Object.entries(others).find(([, spec]) => spec !== undefined)?.[0];
   return { kind: 'unbuilt', name: name ?? 'none' };
-});
+}
+
+const expected = { error: 'a detector such as above: 20, or a list of them' };
+const detector = detectorForm.transform(toDetector);
 
 /** A `detect`, as a schema; a list once parsed. Detectors that are not built yet are kept by name, for `notYet`. */
 export const detect = z
-  .union([z.array(detector).min(1), detector], { error: 'a detector such as above: 20, or a list of them' })
+  .union([z.array(detector).min(1), detector], expected)
   .transform((value) => (Array.isArray(value) ? value : [value]));
+
+/** A `detect` that changes a rule's: a list takes the place of all its detectors, a single one changes those of its kind. */
+export type DetectOverride =
+  | { readonly all: readonly (DetectorSpec | UnbuiltDetector)[] }
+  | { readonly one: DetectorSpec | UnbuiltDetector; readonly forGiven: boolean };
+
+export const detectOverride = z.union(
+  [
+    z
+      .array(detector)
+      .min(1)
+      .transform((all): DetectOverride => ({ all })),
+    detectorForm.transform((value, context): DetectOverride => ({ one: toDetector(value, context), forGiven: value.for !== undefined })),
+  ],
+  expected,
+);

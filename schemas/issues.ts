@@ -118,7 +118,8 @@ export function showValue(value: unknown): string {
   return String(value);
 }
 
-function valueAt(root: unknown, path: Path): unknown {
+/** The value a path leads to; undefined where it leads nowhere. */
+export function valueAt(root: unknown, path: Path): unknown {
   let value = root;
   for (const step of path) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;

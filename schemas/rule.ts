@@ -1,6 +1,6 @@
 /** `rule.yaml`: what it may say, and the `Rule` that comes of it. */
 import { z } from 'zod';
-import type { DetectorSpec, Rule } from '../processors/rule.ts';
+import type { DetectorSpec, KeyPart, Rule } from '../processors/rule.ts';
 import { detect } from './detect.ts';
 import { problemOf, readYaml, validate, type YamlText } from './document.ts';
 import { type Fault, strict } from './issues.ts';
@@ -8,9 +8,9 @@ import { key } from './key.ts';
 import { measure } from './measure.ts';
 import { didYouMean } from './nearest.ts';
 import { duration, positiveDuration } from './scalars.ts';
-import { isUnbuilt, notYet, type UnbuiltDetector } from './unbuilt.ts';
+import { isUnbuilt, notYet } from './unbuilt.ts';
 import { where } from './where.ts';
-import { window, windowOf } from './window.ts';
+import { defaultLatenessMs, window, windowOf } from './window.ts';
 
 /** What a summary may name in braces: the rules reference is written from this. */
 export const summaryFields: Readonly<Record<string, string>> = {
@@ -19,6 +19,9 @@ export const summaryFields: Readonly<Record<string, string>> = {
   threshold: 'what it was held against',
   window: 'the length of the window, e.g. `10m`',
   rule: "the rule's id",
+  title: "the rule's title",
+  measure: 'what was measured, e.g. `distinct(user.email)`',
+  severity: "the rule's severity",
 };
 
 export const severity = z.enum(['low', 'medium', 'high', 'critical']);
@@ -38,7 +41,7 @@ const finding = strict({
     .min(1)
     .max(500)
     .optional()
-    .describe('One sentence; may hold {key} {value} {threshold} {window} {rule}. Default: the title.'),
+    .describe('One sentence; may hold {key} {value} {threshold} {window} and others. Default: the title.'),
   mute: duration.default(0).describe('No second opening for this key within this time of the first. Default: 0s.'),
 });
 
@@ -83,8 +86,14 @@ export const ruleSchema = strict({
 
 type RuleFields = z.output<typeof ruleSchema>;
 
+/** What a rule takes from its deployment where it does not say it itself. */
+export interface RuleDefaults {
+  /** Default 10 s. */
+  readonly latenessMs?: number;
+}
+
 /** Reads a rule. Every mistake is told, `file:line: path: expected …, found …`; there is a rule only if there was none. */
-export function parseRule(text: string, file: string): { rule?: Rule; problems: string[] } {
+export function parseRule(text: string, file: string, defaults: RuleDefaults = {}): { rule?: Rule; problems: string[] } {
   const yaml = readYaml(text, file);
   if (yaml.problems.length > 0) return { problems: yaml.problems };
   const { data, problems } = validate(ruleSchema, yaml);
@@ -92,7 +101,7 @@ export function parseRule(text: string, file: string): { rule?: Rule; problems: 
   for (const fault of faultsBetween(fields, yaml.value)) problems.push(problemOf(yaml, fault));
   for (const { path, text } of notYet(fields.detect ?? [], fields.measure)) problems.push(problemOf(yaml, { path: [path], text }));
   if (data === undefined || problems.length > 0) return { problems: byLine(problems) };
-  return { rule: ruleOf(data), problems };
+  return { rule: ruleOf(data, defaults), problems };
 }
 
 /** The fields that are right by themselves, so that what is wrong between them is told in the same breath. */
@@ -119,7 +128,7 @@ function faultsBetween(fields: Partial<RuleFields>, value: unknown): Fault[] {
     faults.push({ path: ['window'], text: 'expected a duration such as 10m, found nothing' });
   }
   if (fields.early && fields.measure && fields.detect) faults.push(...faultsOfEarly(fields.measure.kind, fields.detect));
-  if (fields.finding?.summary !== undefined) faults.push(...faultsOfSummary(fields.finding.summary));
+  if (fields.finding?.summary !== undefined) faults.push(...faultsOfSummary(fields.finding.summary, fields.key ?? []));
   return faults;
 }
 
@@ -138,8 +147,10 @@ function faultsOfEarly(kind: string, detectors: readonly { readonly kind: string
   return faults;
 }
 
-function faultsOfSummary(summary: string): Fault[] {
-  const names = Object.keys(summaryFields);
+/** A field of the key may be named too, if it has no function: `{client.address}`. */
+function faultsOfSummary(summary: string, key: readonly KeyPart[]): Fault[] {
+  const plain = key.filter((part) => part.transform === 'none' && /^[a-z_.]+$/.test(part.field)).map((part) => part.field);
+  const names = [...Object.keys(summaryFields), ...plain];
   return [...summary.matchAll(/\{([^{}]*)\}/g)]
     .filter(([, name]) => !names.includes(name))
     .map(([, name]) => ({
@@ -148,9 +159,10 @@ function faultsOfSummary(summary: string): Fault[] {
     }));
 }
 
-function ruleOf(fields: RuleFields): Rule {
+function ruleOf(fields: RuleFields, defaults: RuleDefaults): Rule {
   const detect = fields.detect.filter((detector): detector is DetectorSpec => !isUnbuilt(detector));
   const silences = detect.map((detector) => (detector.kind === 'silence' ? detector.afterMs : 0));
+  const window = { latenessMs: defaults.latenessMs ?? defaultLatenessMs, ...(fields.window ?? windowOf(Math.max(...silences))) };
   const { id, title, category, severity, status, reason, from, where, key, measure, early } = fields;
   return {
     id,
@@ -164,7 +176,7 @@ function ruleOf(fields: RuleFields): Rule {
     where,
     key,
     measure,
-    window: fields.window ?? windowOf(Math.max(...silences)),
+    window,
     detect,
     early,
     finding: { summary: fields.finding.summary ?? title, muteMs: fields.finding.mute },
@@ -175,5 +187,3 @@ function byLine(problems: string[]): string[] {
   const line = (problem: string) => Number(/:(\d+): /.exec(problem)?.[1] ?? 0);
   return problems.sort((a, b) => line(a) - line(b));
 }
-
-export type { UnbuiltDetector };

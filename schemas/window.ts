@@ -11,7 +11,10 @@ const leastDefaultSlideMs = 1000;
 /** A key keeps something per pane: this bounds it. */
 const maxPanes = 10_000;
 
-/** A `window`, as a schema; a `WindowSpec` once parsed. */
+/** A window whose lateness may be left to the deployment. */
+export type WindowFields = Omit<WindowSpec, 'latenessMs'> & { readonly latenessMs?: number };
+
+/** A `window`, as a schema. */
 export const window = z
   .union(
     [
@@ -23,14 +26,16 @@ export const window = z
           .describe(
             'How often it is looked at; divides the size. Default: a sixtieth of the size, at least 1 s, or the next longer time that divides it.',
           ),
-        lateness: duration.optional().describe('How long to wait for stragglers behind the newest event of a partition. Default: 10s.'),
+        lateness: duration
+          .optional()
+          .describe("How long to wait for stragglers behind the newest event of a partition. Default: the config's, 10s."),
       }),
     ],
     { error: 'a duration above zero such as 10m, or a map of size, slide and lateness' },
   )
-  .transform((value, context): WindowSpec => {
+  .transform((value, context): WindowFields => {
     if (typeof value === 'number') return windowOf(value);
-    const { size: sizeMs, slide, lateness: latenessMs = defaultLatenessMs } = value;
+    const { size: sizeMs, slide, lateness: latenessMs } = value;
     const slideMs = slide ?? defaultSlideMs(sizeMs);
     if (sizeMs % slideMs !== 0) {
       const text = `expected a slide that divides the size ${formatDuration(sizeMs)}, such as ${formatDuration(defaultSlideMs(sizeMs))}, found ${showValue(formatDuration(slideMs))}`;
@@ -43,8 +48,8 @@ export const window = z
   });
 
 /** The window of a size alone. */
-export function windowOf(sizeMs: number): WindowSpec {
-  return { sizeMs, slideMs: defaultSlideMs(sizeMs), latenessMs: defaultLatenessMs };
+export function windowOf(sizeMs: number): WindowFields {
+  return { sizeMs, slideMs: defaultSlideMs(sizeMs) };
 }
 
 /**

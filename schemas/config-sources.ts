@@ -1,0 +1,98 @@
+/** `sources`: where records come from. */
+import { z } from 'zod';
+import { connection, kafkaFrom, secretText, topic } from './config-kafka.ts';
+import { strict } from './issues.ts';
+import { oneOf } from './one-of.ts';
+import { Secret } from './secret.ts';
+
+const dataset = (fallback: string) =>
+  z.string().min(1).default(fallback).describe(`The dataset of events that do not name their own. Default: ${fallback}.`);
+const format = z.string().min(1).default('auto').describe('How records are written: `auto` looks at each, `json` insists.');
+
+const kafkaSource = strict({
+  ...connection,
+  topics: z.array(topic).min(1).describe('What to read.'),
+  group: z.string().min(1).default('streamgauge').describe('The consumer group.'),
+  from: kafkaFrom
+    .default('committed')
+    .describe("Where to begin: at the group's commit (else the beginning), the `earliest` or `latest` record, or `{timestamp: …}`."),
+  dataset: dataset('app'),
+  format,
+});
+
+const pathExpected = 'a path like /drain/logplex (letters, digits and . _ ~ -)';
+const pairExpected = 'user:password';
+const drainSource = strict({
+  path: z
+    .string({ error: pathExpected })
+    .regex(/^(\/(?!\.{1,2}(\/|$))[\w.~-]+)+$/, { error: pathExpected })
+    .default('/drain/logplex')
+    .describe('The endpoint. `/v1/logs` takes OTLP, `/drain/json` JSON, others Logplex.'),
+  kind: z.enum(['logplex', 'json', 'otlp']).optional().describe('What is posted, where the path does not say it.'),
+  credentials: z
+    .array(
+      z
+        .string({ error: pairExpected })
+        .regex(/^[^:]+:.+$/s, { error: pairExpected })
+        .transform((pair) => new Secret(pair)),
+    )
+    .optional()
+    .describe(
+      '`user:password` pairs, all valid at once. An empty list lets everybody send; it must be written out where `http.listen` is not this machine alone.',
+    ),
+  dataset: dataset('heroku'),
+  to: z
+    .union([z.literal('engine'), strict({ kafka: topic.describe('The topic to write to.') })], { error: 'engine, or {kafka: topic}' })
+    .default('engine')
+    .describe('`engine` reads from a journal of its own; `{kafka: topic}` is not built yet.'),
+});
+
+const fileSource = strict({
+  path: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)], { error: 'a path, a glob, or a list of them' })
+    .describe('A path, a glob, or a list; `-` is standard input.'),
+  follow: z.boolean().default(false).describe('Go on when the file ends: new lines, new files, rotation.'),
+  format,
+  dataset: dataset('app'),
+});
+
+export const source = oneOf(
+  'source',
+  {
+    kafka: kafkaSource.optional().describe('Topics of Kafka.'),
+    drain: drainSource.optional().describe('What a drain posts over HTTP.'),
+    file: fileSource.optional().describe('Files, followed or read once, or standard input.'),
+  },
+  {},
+);
+
+const url = z
+  .url({ protocol: /^https?$/, error: 'an http or https URL' })
+  .refine((text) => !/^https?:\/\/[^/]*@/.test(text), { error: 'a URL without user and password (there is `auth` for them)' });
+const lokiSink = strict({
+  url: url.describe('Where Loki is.'),
+  labels: z.record(z.string(), z.string()).default({}).describe('Labels of every line.'),
+  tenant: z.string().min(1).optional().describe('The tenant, `X-Scope-OrgID`.'),
+  auth: strict({ username: z.string().min(1), password: secretText })
+    .optional()
+    .describe('User and password.'),
+  token: secretText.optional().describe('A bearer token.'),
+});
+
+/** `- stdout:` alone is null in YAML. */
+const stdoutSink = z.union([strict({}), z.null()], { error: 'nothing, or an empty map' });
+
+export const sink = oneOf(
+  'sink',
+  {
+    kafka: strict({ topic: topic.describe('Where findings go.'), ...connection })
+      .optional()
+      .describe('A topic of Kafka.'),
+    loki: lokiSink.optional().describe('Loki; not built yet.'),
+    file: strict({ path: z.string().min(1).describe('One JSON line per finding is added to it.') })
+      .optional()
+      .describe('A file.'),
+    stdout: stdoutSink.optional().describe('Standard output, one JSON line per finding.'),
+  },
+  {},
+);
