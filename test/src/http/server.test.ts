@@ -1,0 +1,133 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import pino from 'pino';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Counters } from '../../../processors/counters.ts';
+import { DependencyError } from '../../../src/errors.ts';
+import type { HealthReason, Status } from '../../../src/http/health.ts';
+import { createServer, listen, type ServerOptions } from '../../../src/http/server.ts';
+import { head, RawClient } from '../../support/raw-http.ts';
+
+const open: FastifyInstance[] = [];
+const reasons: HealthReason[] = [];
+const status: Status = { sources: [], sinks: [], reasons: () => reasons };
+const version = { version: '1.2.3', commit: 'abc', builtAt: '2026-11-21T00:00:00Z', driver: 'kafkajs' };
+
+async function start(options: Partial<ServerOptions> = {}): Promise<string> {
+  const app = createServer({ status, metrics: { counters: () => new Counters() }, version, ...options });
+  open.push(app);
+  return listen(app, '127.0.0.1', 0);
+}
+const portOf = (url: string): number => Number(new URL(url).port);
+afterEach(async () => {
+  reasons.length = 0;
+  for (const app of open.splice(0)) await app.close();
+});
+
+describe('the server', () => {
+  test('answers /live, /healthz, /metrics and /version', async () => {
+    const url = await start();
+    expect(await (await fetch(`${url}/live`)).json()).toEqual({ status: 'live' });
+    const health = await fetch(`${url}/healthz`);
+    expect(health.status).toBe(200);
+    expect(health.headers.get('cache-control')).toBe('no-store');
+    expect(await health.json()).toEqual({ status: 'ok', reasons: [], sources: {}, sinks: {} });
+    const metrics = await fetch(`${url}/metrics`);
+    expect(metrics.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    expect(await metrics.text()).toContain('streamgauge_records_total 0');
+    expect(await (await fetch(`${url}/version`)).json()).toEqual({ name: 'streamgauge', ...version, node: process.version });
+    expect((await fetch(`${url}/live`)).headers.get('x-powered-by')).toBeNull();
+  });
+
+  test('answers /healthz 200 when degraded, 503 when failing, and /live 200 all the while', async () => {
+    const url = await start();
+    reasons.push({ reason: 'budget_spent', severity: 'degraded', detail: 'x' });
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    reasons.push({ reason: 'checkpoint_failing', severity: 'failing', detail: 'disk full' });
+    const failing = await fetch(`${url}/healthz`);
+    expect(failing.status).toBe(503);
+    expect(await failing.json()).toMatchObject({
+      status: 'failing',
+      reasons: [{ reason: 'checkpoint_failing' }, { reason: 'budget_spent' }],
+    });
+    expect((await fetch(`${url}/live`)).status).toBe(200);
+  });
+
+  test('says 404 to what it does not have, and shows nothing of itself when a handler throws', async () => {
+    const lines: string[] = [];
+    const log = pino({ level: 'error' }, { write: (line: string) => void lines.push(line) });
+    const url = await start({
+      log,
+      mounts: [
+        {
+          register: (app) =>
+            void app.get('/broken', () => {
+              throw new Error('secret detail');
+            }),
+        },
+      ],
+    });
+    const missing = await fetch(`${url}/nothing/here`);
+    expect(missing.status).toBe(404);
+    expect(await missing.json()).toEqual({ error: 'not_found', message: 'nothing answers GET /nothing/here' });
+    const broken = await fetch(`${url}/broken`);
+    expect(broken.status).toBe(500);
+    expect(await broken.text()).not.toContain('secret');
+    expect(lines.join('')).toContain('secret detail');
+  });
+
+  test('keeps connections open longer than Logplex does', async () => {
+    await start();
+    expect(open[0].server.keepAliveTimeout).toBe(170_000);
+  });
+
+  test('gives up on a client that is slow with its headers, or with its body', async () => {
+    const url = await start({
+      limits: { headersTimeoutMs: 100, requestTimeoutMs: 300 },
+      mounts: [{ register: (app) => void app.post('/echo', async (request) => request.body) }],
+    });
+    const headers = await RawClient.open(portOf(url));
+    await headers.write('GET /live HTTP/1.1\r\nHost');
+    expect((await headers.answer())?.status).toBe(408);
+    await headers.ended();
+    const silent = await RawClient.open(portOf(url));
+    await silent.ended();
+    const body = await RawClient.open(portOf(url));
+    await body.write(head('POST /echo HTTP/1.1', { 'Content-Type': 'application/json', 'Content-Length': 100 }));
+    await body.write('{');
+    expect((await body.answer())?.status).toBe(408);
+    await body.ended();
+  });
+
+  test('refuses large bodies, large headers and more connections than it wants', async () => {
+    const url = await start({
+      limits: { maxBodyBytes: 100, maxConnections: 2 },
+      mounts: [{ register: (app) => void app.post('/echo', async (request) => request.body) }],
+    });
+    const first = await RawClient.open(portOf(url));
+    await first.write(head('POST /echo HTTP/1.1', { 'Content-Type': 'application/json', 'Content-Length': 101 }));
+    expect((await first.answer())?.status).toBe(413);
+    const second = await RawClient.open(portOf(url));
+    await second.write(head('GET /live HTTP/1.1', { 'X-Large': 'x'.repeat(20_000) }));
+    expect((await second.answer())?.status).toBe(431);
+    await Promise.all([first.ended(), second.ended()]);
+    const [third, fourth] = [await RawClient.open(portOf(url)), await RawClient.open(portOf(url))];
+    const fifth = await RawClient.open(portOf(url));
+    await fifth.ended();
+    for (const client of [third, fourth]) {
+      await client.write(head('GET /live HTTP/1.1', {}));
+      expect((await client.answer())?.status).toBe(200);
+      client.close();
+    }
+  });
+
+  test('says which port it could not have, and what to do', async () => {
+    const url = await start();
+    const second = createServer({ status, metrics: { counters: () => new Counters() }, version });
+    open.push(second);
+    const failed = listen(second, '127.0.0.1', portOf(url));
+    await expect(failed).rejects.toThrow(DependencyError);
+    await expect(failed).rejects.toThrow(/another program has the port; choose one with http\.listen/);
+    expect((open[0].server.address() as AddressInfo).port).toBe(portOf(url));
+  });
+});
