@@ -1,0 +1,306 @@
+/**
+ * Reading as a member of a consumer group, over kafkajs' `eachBatch`.
+ *
+ * What is ours and not kafkajs': where a partition begins (positions, commits, `from`), heartbeats while a batch is with the engine,
+ * handing partitions back before a rejoin, and how long an outage is sat out.
+ *
+ * Rebalances: kafkajs is an eager member, it gives up everything and gets some of it back. Each time it is about to join again it looks
+ * up the group's coordinator first, and that call is held until the engine has handed back (`RecordIntake.revoked`); the old generation
+ * is valid until then, so the engine's commits count. The limits: the broker waits for at most `rebalanceTimeoutMs`; and a member whose
+ * session has already ended (a process that was asleep) has lost its partitions before it knows, its commits are refused, and the new
+ * owner reads those records again.
+ */
+import type { Cluster, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import { partitionKey } from '../../processors/record.ts';
+import { DependencyError } from '../errors.ts';
+import { connectForMsDefault, createConsumer, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
+import { GroupPartitions, type Held } from './kafka-group-partitions.ts';
+import { type KafkaSourceOptions, maxBatchRecordsDefault } from './kafka-options.ts';
+import type { KafkaReader } from './kafka-reader.ts';
+import { safeOffset, toRecords } from './kafka-record.ts';
+import type { Positions, RecordIntake } from './source.ts';
+
+const sessionTimeoutMsDefault = 30_000;
+const rebalanceTimeoutMsDefault = 60_000;
+const lagRefreshMs = 10_000;
+/** How long a commit may hold up a stop while the broker is away. */
+const stopForMs = 10_000;
+/** The group has moved on without us: the offsets are another member's to commit now. */
+const membershipErrors = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID']);
+const rejoinErrors = new Set([...membershipErrors, 'NOT_COORDINATOR_FOR_GROUP']);
+
+interface Session {
+  readonly consumer: Consumer;
+  /** Settles with the error kafkajs gave up with. */
+  readonly crashed: Promise<unknown>;
+}
+
+export class KafkaGroup {
+  readonly #options: KafkaSourceOptions;
+  readonly #kafka: Kafka;
+  readonly #into: RecordIntake;
+  readonly #partitions: GroupPartitions;
+  #session: Session | undefined;
+  #beat: (() => Promise<void>) | undefined;
+  #rejoin: unknown;
+  #rejoining = false;
+  #handing = 0;
+  #settled: (() => void)[] = [];
+  #revoking: Promise<void> | undefined;
+  #commits: Promise<void> = Promise.resolve();
+  #failure: { error: unknown } | undefined;
+  #stopping = false;
+  #stopByMs = Number.POSITIVE_INFINITY;
+  #wake: () => void = () => undefined;
+  #downSinceMs: number | undefined;
+  #stood = false;
+  #problem: string | undefined;
+  /** Commits that came after their partition was lost; the new owner repeats the records. */
+  refusedCommits = 0;
+
+  constructor(options: KafkaSourceOptions, kafka: Kafka, reader: KafkaReader, positions: Positions, into: RecordIntake) {
+    this.#options = options;
+    this.#kafka = kafka;
+    this.#into = into;
+    this.#partitions = new GroupPartitions(options, reader, positions);
+  }
+
+  get problem(): string | undefined {
+    return this.#problem ?? (this.#rejoining ? 'rebalancing' : undefined);
+  }
+
+  lag(): number | undefined {
+    return this.#partitions.lag();
+  }
+
+  /** Resolves after `stop`; rejects with a DependencyError when an outage outlasts its bound, or with what the intake rejected with. */
+  async run(): Promise<void> {
+    const heartbeats = setInterval(() => void this.#heartbeat(), this.#heartbeatMs());
+    const lag = setInterval(() => void this.#partitions.refreshEnds(), lagRefreshMs);
+    try {
+      for (let waitMs = 100; !this.#stopping && !this.#failure; waitMs = Math.min(waitMs * 2, 5_000)) {
+        const error = await this.#runSession();
+        if (this.#stopping || this.#failure) break;
+        if (this.#downSinceMs === undefined) waitMs = 100;
+        this.#outage(error);
+        await this.#pause(waitMs);
+      }
+    } finally {
+      clearInterval(heartbeats);
+      clearInterval(lag);
+      await this.#session?.consumer.disconnect().catch(() => undefined);
+      this.#session = undefined;
+    }
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Hands the partitions back, leaves the group; `run` resolves then. Not to be awaited from inside `into.batch`. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#stopByMs = performance.now() + stopForMs;
+    try {
+      await this.#revoke();
+      await this.#commits;
+    } finally {
+      this.#wake();
+    }
+  }
+
+  /** Commits of partitions that are not ours (any more) are left out. Resolves when the broker has them. */
+  commit(positions: Positions): Promise<void> {
+    const done = this.#commits.then(() => this.#commitNow(positions));
+    this.#commits = done.catch(() => undefined);
+    return done;
+  }
+
+  async #commitNow(positions: Positions): Promise<void> {
+    const list = Object.entries(positions).flatMap(([key, offset]) => {
+      const held = this.#partitions.held.get(key);
+      return held ? [{ topic: held.topic, partition: held.partition, offset: String(offset) }] : [];
+    });
+    if (list.length === 0) return;
+    const outageForMs = this.#options.outageForMs ?? outageForMsDefault;
+    await persist(this.#options, `commit offsets of group ${this.#options.group}`, outageForMs, async () => {
+      if (this.#stopping && performance.now() > this.#stopByMs)
+        throw new DependencyError(`${this.#options.group}: stopped during an outage`);
+      if (!this.#session) throw new Error('not connected');
+      try {
+        await this.#session.consumer.commitOffsets(list);
+      } catch (error) {
+        if (!membershipErrors.has(errorType(error) ?? '')) throw error;
+        this.refusedCommits++;
+      }
+    });
+  }
+
+  /** One consumer, until it gives up or we stop. Resolves with the error it gave up with. */
+  async #runSession(): Promise<unknown> {
+    const { group, topics } = this.#options;
+    const { consumer, cluster } = createConsumer(this.#kafka, {
+      groupId: group,
+      sessionTimeout: this.#options.sessionTimeoutMs ?? sessionTimeoutMsDefault,
+      rebalanceTimeout: this.#options.rebalanceTimeoutMs ?? rebalanceTimeoutMsDefault,
+      heartbeatInterval: this.#heartbeatMs(),
+      // How long a fetch may wait, and so how long a stop may take.
+      maxWaitTimeInMs: 500,
+      // Restarting is ours: kafkajs would do it without a bound.
+      retry: { retries: 4, restartOnFailure: () => Promise.resolve(false) },
+    });
+    this.#holdJoins(cluster);
+    const crashed = new Promise<unknown>((resolve) => {
+      consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.error));
+    });
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => this.#joined(consumer, payload.memberAssignment));
+    // A heartbeat that was answered is the sign that all is well: single requests succeed in many a half outage.
+    consumer.on(consumer.events.HEARTBEAT, () => this.#up());
+    // Nothing of it can be seen: the whole of a fetch was markers or aborted transactions. kafkajs goes on behind it.
+    consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
+      if (payload.batchSize === 0) this.#partitions.skipUnseen(payload.topic, payload.partition, payload.lastOffset);
+    });
+    this.#session = { consumer, crashed };
+    const stopped = new Promise<undefined>((resolve) => {
+      this.#wake = () => resolve(undefined);
+    });
+    let error: unknown;
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+      await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: (payload) => this.#eachBatch(payload) });
+      error = await Promise.race([crashed, this.#stopping || this.#failure ? undefined : stopped]);
+    } catch (thrown) {
+      error = thrown;
+    }
+    this.#session = undefined;
+    this.#beat = undefined;
+    await consumer.disconnect().catch(() => undefined);
+    return error;
+  }
+
+  /** See the head of this file. A failed hand-back fails the join, and with it the run. */
+  #holdJoins(cluster: Cluster): void {
+    const find = cluster.findGroupCoordinator.bind(cluster);
+    cluster.findGroupCoordinator = async (asked) => {
+      await this.#revoke();
+      return find(asked);
+    };
+  }
+
+  /** Waits for the batch in hand, lets the engine make durable and commit what it has, and gives all partitions up. */
+  #revoke(): Promise<void> {
+    if (this.#partitions.held.size === 0) return this.#revoking ?? Promise.resolve();
+    this.#rejoining = true;
+    this.#revoking ??= (async () => {
+      try {
+        while (this.#handing > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
+        if (!this.#failure) await this.#into.revoked([...this.#partitions.held.keys()]);
+      } catch (error) {
+        this.#fail(error);
+        throw error;
+      } finally {
+        this.#partitions.giveUp();
+        this.#revoking = undefined;
+      }
+    })();
+    return this.#revoking;
+  }
+
+  #joined(consumer: Consumer, assignment: Record<string, number[]>): void {
+    this.#up();
+    this.#rejoining = false;
+    this.#rejoin = undefined;
+    // kafkajs does not wait for this listener, so nothing is fetched until the places to begin are known.
+    const assigned = Object.entries(assignment).map(([topic, partitions]) => ({ topic, partitions }));
+    if (assigned.length > 0) consumer.pause(assigned);
+    const commitStart = (positions: Positions) => void this.commit(positions).catch((error) => this.#fail(error));
+    const begin = async () => {
+      const started = await this.#partitions.take(assignment, commitStart);
+      if (!started || this.#session?.consumer !== consumer) return;
+      this.#into.partitions(started.map(({ topic, partition }) => partitionKey(topic, partition)));
+      for (const { topic, partition, next } of started) consumer.seek({ topic, partition, offset: String(next) });
+      if (assigned.length > 0) consumer.resume(assigned);
+    };
+    begin().catch((error) => this.#fail(error));
+  }
+
+  async #eachBatch({ batch, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> {
+    this.#beat = heartbeat;
+    const { topic, partition, messages } = batch;
+    const held = this.#partitions.held.get(partitionKey(topic, partition));
+    if (!held?.started || messages.length === 0) return;
+    this.#handing++;
+    try {
+      const fetchedFrom = 'fetchedOffset' in batch ? String(batch.fetchedOffset) : batch.firstOffset();
+      this.#partitions.arrived(held, fetchedFrom ?? messages[0].offset, messages[0].offset, batch.highWatermark);
+      const step = this.#options.maxBatchRecords ?? maxBatchRecordsDefault;
+      for (let at = 0; at < messages.length && this.#mayHandIn(); at += step) {
+        const end = Math.min(at + step, messages.length);
+        await this.#handIn(held, toRecords(topic, partition, messages, at, end));
+        const last = messages[end - 1].offset;
+        resolveOffset(last);
+        held.next = safeOffset(topic, partition, end === messages.length ? batch.lastOffset() : last) + 1;
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#handing--;
+      if (this.#handing === 0) for (const resolve of this.#settled.splice(0)) resolve();
+    }
+    if (this.#rejoin) throw this.#rejoin;
+  }
+
+  #mayHandIn(): boolean {
+    return !this.#stopping && !this.#failure && !this.#rejoining && !this.#rejoin;
+  }
+
+  #handIn(held: Held, records: ReturnType<typeof toRecords>): Promise<void> {
+    const { dataset, format } = this.#options;
+    return this.#into.batch({ topic: held.topic, partition: held.partition, dataset, format, records });
+  }
+
+  /** kafkajs sends heartbeats between batches only; a slow engine must not cost the session. */
+  async #heartbeat(): Promise<void> {
+    if (this.#handing === 0 && !this.#revoking) return;
+    try {
+      await this.#beat?.();
+    } catch (error) {
+      if (rejoinErrors.has(errorType(error) ?? '')) this.#rejoin = error;
+      // Anything else is an outage, which kafkajs meets itself at its next request.
+    }
+  }
+
+  /** A third of the session, as Kafka recommends. */
+  #heartbeatMs(): number {
+    return Math.min(3_000, Math.floor((this.#options.sessionTimeoutMs ?? sessionTimeoutMsDefault) / 3));
+  }
+
+  #up(): void {
+    this.#downSinceMs = undefined;
+    this.#problem = undefined;
+    this.#stood = true;
+  }
+
+  /** Notes an outage; throws once it has lasted too long or cannot end by itself. */
+  #outage(error: unknown): void {
+    const now = performance.now();
+    this.#downSinceMs ??= now;
+    const forMs = this.#stood ? (this.#options.outageForMs ?? outageForMsDefault) : (this.#options.connectForMs ?? connectForMsDefault);
+    const failure = kafkaError(this.#options, `consume ${this.#options.topics.join(', ')} as group ${this.#options.group}`, error);
+    if (!mayRecover(error) || now - this.#downSinceMs > forMs) throw failure;
+    this.#problem = failure.message;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake();
+  }
+
+  #pause(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
