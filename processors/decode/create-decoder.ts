@@ -10,6 +10,7 @@ import { routerNames, senderNames } from './fields.ts';
 import { JsonDecoder } from './json.ts';
 import { LineDecoder } from './line-decoder.ts';
 import { fillPlain } from './plain.ts';
+import { rejectedBySource } from './reject-header.ts';
 import { RowWriter } from './row-writer.ts';
 import { skipBlanks, textOf, withoutLineBreak } from './text-of.ts';
 
@@ -66,7 +67,7 @@ class FormatDecoder implements Decoder {
       let reason: RejectReason | undefined;
       if (value === null || value.length === 0) reason = 'empty';
       else if (value.length > this.maxRecordBytes) reason = 'too_long';
-      else reason = decodeText(textOf(value), list[index], index, out);
+      else reason = rejectedBySource(list[index]) ?? decodeText(textOf(value), list[index], index, out);
       if (reason !== undefined) rejects.add(index, reason);
     }
   }

@@ -1,6 +1,7 @@
 import { herokuEvents } from './heroku-events.ts';
 import type { RowWriter } from './row-writer.ts';
 import { integerAt } from './text-of.ts';
+import { isoTimeAt } from './time.ts';
 
 /**
  * Logplex's own error lines (formats.md 1.7). L10 to L13 say how many messages were lost before this line. False if the text is none.
@@ -21,10 +22,16 @@ export function fillLoss(text: string, row: RowWriter): boolean {
   row.text('error.type', code);
   row.text('event.name', loss ? herokuEvents.lost : herokuEvents.logError);
   if (loss) {
-    row.lost(count);
+    row.lost(count, lostSince(text));
     row.number('heroku.messages_lost', count);
   }
   return true;
+}
+
+/** The time after ` since `, ms; NaN where there is none. */
+function lostSince(text: string): number {
+  const since = text.indexOf(' since ');
+  return since < 0 ? Number.NaN : isoTimeAt(text, since + 7);
 }
 
 /** The number before ` messages dropped`, ` messages lost` or ` messages since`; -1 where there is none. */

@@ -89,8 +89,9 @@ export class RowWriter {
     return this.timeRank !== unset;
   }
 
-  lost(messages: number): void {
+  lost(messages: number, sinceMs: number): void {
     this.out.lost[this.row] = Math.min(messages, 0xffffffff);
+    this.out.lostSinceMs[this.row] = sinceMs;
   }
 
   /** Counts the row, after the extractors have seen its message. */

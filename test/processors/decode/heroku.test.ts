@@ -194,8 +194,8 @@ test.each([
   ['Stopping process with SIGKILL', { 'event.name': 'dyno.stopping', 'process.signal': 'SIGKILL' }],
   ['Process exited with status 143', { 'event.name': 'dyno.exited', 'process.exit.code': 143 }],
   [
-    'Starting process with command `bin/rails server -p ${PORT:-5000} -e production`',
-    { 'event.name': 'dyno.starting', 'process.command_line': 'bin/rails server -p ${PORT:-5000} -e production' },
+    'Starting process with command `bin/rails server -p $PORT -e production`',
+    { 'event.name': 'dyno.starting', 'process.command_line': 'bin/rails server -p $PORT -e production' },
   ],
   [
     'Process running mem=870M(170.1%)',
