@@ -5,6 +5,7 @@
 import { type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DependencyError } from '../errors.ts';
+import { GroupCommit } from './group-commit.ts';
 import { type JournalRecord, type PreparedEntry, prepareEntry, recordsOf, type StoredRecord, writeEntry } from './journal-entry.ts';
 import { JournalSegment, SegmentReader } from './journal-segment.ts';
 
@@ -30,17 +31,9 @@ export interface JournalOptions {
   readonly sync?: (file: FileHandle) => Promise<void>;
 }
 
-interface Pending {
-  readonly entry: PreparedEntry;
-  readonly resolve: (firstSequence: number) => void;
-  readonly reject: (error: Error) => void;
-}
-
 const defaultMaxBytes = 1024 ** 3;
 const defaultKeepBytes = 256 * 1024 ** 2;
 const defaultSegmentBytes = 16 * 1024 ** 2;
-/** Appends written with one sync; what waits beyond it takes the next. */
-const maxGroupBytes = 8 * 1024 ** 2;
 /** Appends held in memory while the disk is slow. */
 const maxPendingBytes = 64 * 1024 ** 2;
 const batchRecords = 1024;
@@ -57,9 +50,7 @@ export class Journal {
   private segments: JournalSegment[] = [];
   private file: FileHandle | undefined;
   private totalBytes = 0;
-  private pending: Pending[] = [];
-  private pendingBytes = 0;
-  private writing: Promise<void> | undefined;
+  private readonly commits = new GroupCommit((entries) => this.write(entries));
   /** Set when a failed write may have left bytes that were not acknowledged: they are cut before anything else is written. */
   private broken: Error | undefined;
   private closed = false;
@@ -119,21 +110,18 @@ export class Journal {
    * Keeps records, all or none, and resolves with the first one's sequence number once they are on disk. Appends that wait for the disk
    * share one sync. Rejects with `JournalFullError` at the size cap and with a `DependencyError` when the disk refuses.
    */
-  append(records: readonly JournalRecord[]): Promise<number> {
-    if (records.length === 0) return Promise.resolve(this.nextSequence);
-    return new Promise((resolve, reject) => {
-      if (this.closed) throw new DependencyError(`journal ${this.options.dir}: closed`);
-      const entry = prepareEntry(records);
-      if (this.totalBytes + this.pendingBytes + entry.bytes > this.options.maxBytes || this.pendingBytes + entry.bytes > maxPendingBytes) {
-        const held = this.totalBytes + this.pendingBytes;
-        throw new JournalFullError(
-          `journal ${this.options.dir}: holds ${held} of at most ${this.options.maxBytes} bytes, ${entry.bytes} more do not fit`,
-        );
-      }
-      this.pending.push({ entry, resolve, reject });
-      this.pendingBytes += entry.bytes;
-      this.writing ??= this.writePending();
-    });
+  async append(records: readonly JournalRecord[]): Promise<number> {
+    if (records.length === 0) return this.nextSequence;
+    if (this.closed) throw new DependencyError(`journal ${this.options.dir}: closed`);
+    const entry = prepareEntry(records);
+    const { pendingBytes } = this.commits;
+    if (this.totalBytes + pendingBytes + entry.bytes > this.options.maxBytes || pendingBytes + entry.bytes > maxPendingBytes) {
+      const held = this.totalBytes + pendingBytes;
+      throw new JournalFullError(
+        `journal ${this.options.dir}: holds ${held} of at most ${this.options.maxBytes} bytes, ${entry.bytes} more do not fit`,
+      );
+    }
+    return this.commits.add(entry);
   }
 
   /** Resolves when something was trimmed, or after `timeoutMs`. */
@@ -224,21 +212,16 @@ export class Journal {
   }
 
   /** Makes the next number at least `sequence`: for a folder that was emptied while a checkpoint went on remembering offsets. */
-  async startAt(sequence: number): Promise<void> {
-    while (this.writing !== undefined) await this.writing;
-    if (sequence <= this.nextSequence) return;
-    const rolled = this.roll(sequence);
-    this.writing = rolled.then(
-      () => this.writePending(),
-      () => this.writePending(),
-    );
-    await rolled;
+  startAt(sequence: number): Promise<void> {
+    return this.commits.between(async () => {
+      if (sequence > this.nextSequence) await this.roll(sequence);
+    });
   }
 
   /** Finishes what was appended, then refuses more; readers end. */
   async close(): Promise<void> {
     this.closed = true;
-    await this.writing;
+    await this.commits.idle();
     await this.trimming;
     this.wakeReaders();
     for (const waiter of this.roomWaiters.splice(0)) waiter();
@@ -311,45 +294,27 @@ export class Journal {
     return this.appended;
   }
 
-  private async writePending(): Promise<void> {
-    // One turn later, so that requests of the same turn share the first sync too.
-    await Promise.resolve();
-    while (this.pending.length > 0) {
-      const group = this.takeGroup();
-      try {
-        await this.writeGroup(group);
-      } catch (cause) {
-        const error = new DependencyError(`journal ${this.options.dir}: write failed: ${(cause as Error).message}; is the disk full?`, {
-          cause,
-        });
-        this.broken = error;
-        for (const each of group) each.reject(error);
-      }
-      for (const each of group) this.pendingBytes -= each.entry.bytes;
+  private async write(entries: readonly PreparedEntry[]): Promise<number[]> {
+    try {
+      if (this.broken !== undefined) await this.repair();
+      return await this.writeGroup(entries);
+    } catch (cause) {
+      this.broken = new DependencyError(`journal ${this.options.dir}: write failed: ${(cause as Error).message}; is the disk full?`, {
+        cause,
+      });
+      throw this.broken;
     }
-    this.writing = undefined;
   }
 
-  private takeGroup(): Pending[] {
-    let bytes = 0;
-    let count = 0;
-    while (count < this.pending.length && (count === 0 || bytes + this.pending[count].entry.bytes <= maxGroupBytes)) {
-      bytes += this.pending[count].entry.bytes;
-      count++;
-    }
-    return this.pending.splice(0, count);
-  }
-
-  private async writeGroup(group: readonly Pending[]): Promise<void> {
-    if (this.broken !== undefined) await this.repair();
+  private async writeGroup(entries: readonly PreparedEntry[]): Promise<number[]> {
     if (this.segments[this.segments.length - 1].bytes >= this.options.segmentBytes) await this.roll(this.nextSequence);
     const segment = this.segments[this.segments.length - 1];
     const file = this.file as FileHandle;
-    const buffer = Buffer.allocUnsafe(group.reduce((sum, each) => sum + each.entry.bytes, 0));
+    const buffer = Buffer.allocUnsafe(entries.reduce((sum, { bytes }) => sum + bytes, 0));
     const firsts: number[] = [];
     let at = 0;
     let sequence = this.nextSequence;
-    for (const { entry } of group) {
+    for (const entry of entries) {
       firsts.push(sequence);
       at = writeEntry(entry, sequence, buffer, at);
       sequence += entry.records.length;
@@ -360,8 +325,8 @@ export class Journal {
     segment.bytes += buffer.length;
     this.totalBytes += buffer.length;
     this.nextSequence = sequence;
-    for (let i = 0; i < group.length; i++) group[i].resolve(firsts[i]);
     this.wakeReaders();
+    return firsts;
   }
 
   /** Cuts what a failed write may have left: its sequence numbers will be given again. */
