@@ -5,6 +5,8 @@ export interface ExtractorOptions {
   readonly dataset?: string;
   /** Source of a regular expression; its named groups become fields, with `__` for the `.` of a name (`user__email`). */
   readonly pattern: string;
+  /** Group -> field, where the group is not called like its field. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 interface Extractor {
@@ -60,6 +62,6 @@ function compile(options: ExtractorOptions): Extractor {
     dataset: options.dataset,
     below: `${options.dataset}.`,
     pattern,
-    fields: groups.map((group) => [group.replaceAll('__', '.'), group] as const),
+    fields: groups.map((group) => [options.fields?.[group] ?? group.replaceAll('__', '.'), group] as const),
   };
 }

@@ -28,6 +28,7 @@ const beginnings: readonly (readonly [start: string, event: string])[] = [
   ['maximum authentication attempts exceeded for ', 'ssh.auth_failed'],
   ['Timeout before authentication for ', 'ssh.timeout'],
   ['PAM ', 'ssh.auth_failed'],
+  ['PAM: ', 'ssh.auth_failed'],
   ['pam_unix(sshd:auth): authentication failure', 'ssh.auth_failed'],
   ['User ', 'ssh.denied'],
 ];
@@ -53,7 +54,7 @@ export function fillSshd(text: string, row: RowWriter): void {
 function fillParts(text: string, begin: number, beginning: string, row: RowWriter): void {
   const from = begin + beginning.length;
   const pam = text.indexOf(' rhost=', begin);
-  if (beginning.startsWith('pam_unix') || (beginning === 'PAM ' && pam >= 0)) {
+  if (beginning.startsWith('pam_unix') || (beginning.startsWith('PAM') && pam >= 0)) {
     row.text('client.address', wordAt(text, pam + 7));
     const user = text.indexOf(' user=', pam);
     if (user >= 0 && pam >= 0) row.text('user.name', wordAt(text, user + 6));
@@ -94,7 +95,7 @@ function fillAddress(text: string, start: number, end: number, row: RowWriter): 
 function userOf(text: string, from: number, beginning: string, addressStart: number): string | undefined {
   let start = from;
   let end = addressStart;
-  if (beginning === 'Failed ' || beginning === 'Accepted ' || beginning === 'PAM ') {
+  if (beginning === 'Failed ' || beginning === 'Accepted ' || beginning.startsWith('PAM')) {
     // `password for invalid user x from`, `publickey for x from`
     const word = text.indexOf(' for ', from - 1);
     if (word < 0 || word >= addressStart) return undefined;

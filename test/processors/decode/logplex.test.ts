@@ -111,3 +111,12 @@ test('in format logplex what is no frame is rejected as bad_frame', () => {
   expect(harness.decode(['hello', '<190>1 nonsense host app web.1 - x', ''], { format: 'logplex' })).toEqual([]);
   expect(harness.rejects.reasons).toEqual(['bad_frame', 'bad_frame', 'empty']);
 });
+
+test('a loss line says since when', () => {
+  const harness = new Harness({ fields: [] });
+  harness.decode([
+    '<172>1 2017-08-31T14:47:14+00:00 host heroku logplex - Error L10 (output buffer overflow): 2 messages dropped since 2017-08-31T14:44:12+00:00.',
+    '{}',
+  ]);
+  expect([...harness.out.lostSinceMs.subarray(0, 2)]).toEqual([Date.parse('2017-08-31T14:44:12Z'), Number.NaN]);
+});
