@@ -113,27 +113,51 @@ export class Pipeline {
     return this.takeFindings();
   }
 
-  /** The state between two calls, whole. Rules, hash key and options are not in it: they must be the same at `restore`. */
+  /** The state between two calls, whole. The hash key and the options are not in it: they must be the same at `restore`. */
   snapshot(): Uint8Array {
     const out = new SnapshotWriter(1 << 16);
     out.section('pipeline 1');
     out.u32(this.started ? 1 : 0);
     this.watermark.snapshot(out);
     this.decoder.snapshot(out);
-    this.windows.snapshot(out);
-    for (const { detection } of this.stages) detection.snapshot(out);
+    out.u32(this.rules.length);
+    const ruleState = new SnapshotWriter(1 << 16);
+    this.stages.forEach((stage, index) => {
+      ruleState.reset();
+      stage.windows.snapshot(ruleState);
+      stage.detection.snapshot(ruleState);
+      out.text(ruleIdentity(this.rules[index]));
+      out.array(ruleState.done());
+    });
     return out.done();
   }
 
-  /** Throws `SnapshotError` if the bytes are not a snapshot of these rules; the pipeline must then be thrown away. */
-  restore(bytes: Uint8Array): void {
+  /**
+   * Goes on from a snapshot. A rule that was changed since, or is new, begins with nothing; returns the ids of those. Throws
+   * `SnapshotError` if the bytes are no snapshot; the pipeline must then be thrown away.
+   */
+  restore(bytes: Uint8Array): string[] {
     const from = new SnapshotReader(bytes);
     from.section('pipeline 1');
     this.started = from.u32() === 1;
     this.watermark.restore(from);
     this.decoder.restore(from);
-    this.windows.restore(from);
-    for (const { detection } of this.stages) detection.restore(from);
+    const states = new Map<string, Uint8Array>();
+    for (let count = from.u32(); count > 0; count--) states.set(from.text(), from.u8s());
+    const fresh: string[] = [];
+    this.rules.forEach((rule, index) => {
+      const state = states.get(ruleIdentity(rule));
+      if (state === undefined) {
+        fresh.push(rule.id);
+        this.stages[index].windows.passed(this.watermark.lowMs);
+        if (this.started) this.watchAll(index, this.watermark.lowMs);
+        return;
+      }
+      const ruleFrom = new SnapshotReader(state);
+      this.stages[index].windows.restore(ruleFrom);
+      this.stages[index].detection.restore(ruleFrom);
+    });
+    return fresh;
   }
 
   private decode(batch: RecordBatch): void {
@@ -186,12 +210,17 @@ export class Pipeline {
   /** From here on a rule with `key: all` hears silence, even if nothing of its own has come yet. */
   private start(): void {
     this.started = true;
-    this.rules.forEach((rule, index) => {
-      if (rule.key.length > 0 || !rule.detect.some(({ kind }) => kind === 'silence')) return;
-      const key = compileKey(rule.key, this.events.plan);
-      key.read(this.events, 0, this.hashKey);
-      this.stages[index].windows.watch(key.low, key.high, key.text(), this.watermark.startMs);
+    this.rules.forEach((_, index) => {
+      this.watchAll(index, this.watermark.startMs);
     });
+  }
+
+  private watchAll(index: number, sinceMs: number): void {
+    const { key: parts, detect } = this.rules[index];
+    if (parts.length > 0 || !detect.some(({ kind }) => kind === 'silence')) return;
+    const key = compileKey(parts, this.events.plan);
+    key.read(this.events, 0, this.hashKey);
+    this.stages[index].windows.watch(key.low, key.high, key.text(), sinceMs);
   }
 
   private detected(rule: number): void {
@@ -205,4 +234,9 @@ export class Pipeline {
     this.counters.findings += findings.length;
     return findings;
   }
+}
+
+/** What a rule's state depends on: all of it but the words. */
+function ruleIdentity({ title: _, finding, severity: __, ...rest }: Rule): string {
+  return JSON.stringify({ ...rest, muteMs: finding.muteMs });
 }

@@ -57,7 +57,7 @@ const extractor = strict({
     name,
     dataset,
     pattern,
-    fields: Object.fromEntries((groupsOf(pattern) ?? []).map((group) => [group, fields[group] ?? group])),
+    fields: Object.fromEntries((groupsOf(pattern) ?? []).map((group) => [group, fields[group] ?? group.replaceAll('__', '.')])),
   }));
 
 const deadLetterKafka = z.union([topic.transform((name) => ({ topic: name })), strict({ topic, ...connection })], {

@@ -9,6 +9,7 @@
  * the ids it had before: nothing is lost, and a repeat is harmless. A source waits for its batch, so a slow sink slows the source.
  */
 import type { Logger } from 'pino';
+import type { Rejects } from '../processors/decode/decoder.ts';
 import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
@@ -19,7 +20,7 @@ import { Mutex } from './mutex.ts';
 import { SampleText } from './sample-text.ts';
 import { outageFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown } from './shutdown.ts';
-import type { DeadLetter } from './sink/dead-letter.ts';
+import type { DeadLetter, DeadRecord } from './sink/dead-letter.ts';
 import type { Sink } from './sink/sink.ts';
 import type { Positions, RecordIntake, Source } from './source/source.ts';
 
@@ -88,6 +89,7 @@ export class Engine {
   async run(): Promise<void> {
     const { sources, sinks } = this.parts;
     for (const sink of sinks) await sink.open();
+    await this.parts.deadLetter?.open();
     await this.restore();
     this.startTimers();
     const stopped = new Promise<void>((resolve) => {
@@ -146,7 +148,7 @@ export class Engine {
     this.sourceOf.set(batch.topic, source);
     this.idleness.seen(key, clock());
     const findings = pipeline.process(batch);
-    if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(batch, pipeline.rejects);
+    if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
     this.positions[key] = batch.records[batch.records.length - 1].offset + 1;
     this.dirty = true;
@@ -250,4 +252,12 @@ export class Engine {
     for (const { name, reason } of stuck) log.error({ step: name, reason }, 'shutdown step failed');
     if (stuck.length > 0) this.failure ??= new Error(`shutdown: ${stuck.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`);
   }
+}
+
+/** The records that could not be decoded, each with its place and the reason. */
+function deadRecords(batch: RecordBatch, rejects: Rejects): DeadRecord[] {
+  return rejects.recordIndexes.map((index, i) => {
+    const { value, offset } = batch.records[index];
+    return { topic: batch.topic, partition: batch.partition, offset, reason: rejects.reasons[i], value };
+  });
 }

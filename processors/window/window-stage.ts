@@ -2,12 +2,11 @@
 import { type Counters, countBy } from '../counters.ts';
 import type { Match } from '../match/match.ts';
 import type { Rule } from '../rule.ts';
-import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import type { KeyedWindows, KeyText } from './keyed-windows.ts';
 import type { Watermark } from './watermark.ts';
 
 export class WindowStage {
-  /** The watermark from which on a pane is due; below it there is nothing to close. */
+  /** The watermark from which on a pane may be due; below it there is nothing to close. */
   nextDueMs = Number.NEGATIVE_INFINITY;
   private readonly rules: readonly Rule[];
   private readonly windows: readonly KeyedWindows[];
@@ -68,18 +67,6 @@ export class WindowStage {
   /** End of input: closes every pane up to the one that holds `highMs`. */
   closeAll(highMs: number, closed: (rule: number) => void): void {
     this.closeWhile(({ spec }) => highMs + spec.slideMs + spec.latenessMs, closed);
-  }
-
-  snapshot(out: SnapshotWriter): void {
-    out.section('window-stage');
-    out.f64(this.nextDueMs);
-    for (const windows of this.windows) windows.snapshot(out);
-  }
-
-  restore(from: SnapshotReader): void {
-    from.section('window-stage');
-    this.nextDueMs = from.f64();
-    for (const windows of this.windows) windows.restore(from);
   }
 
   private closeWhile(limitMs: (windows: KeyedWindows) => number, closed: (rule: number) => void): void {

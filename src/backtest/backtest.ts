@@ -18,6 +18,7 @@ export interface BacktestParts {
   readonly pipeline: PipelineOptions;
   readonly log: Logger;
   readonly progress?: Progress;
+  readonly stop?: AbortSignal;
 }
 
 export interface BacktestResult {
@@ -35,6 +36,7 @@ export async function backtest(parts: BacktestParts): Promise<BacktestResult> {
   const openings = new OpeningCounts();
   const { sources, sinks, log } = parts;
   const engine = new Engine({ pipeline, sources, sinks: [...sinks, openings], log, clock: Date.now }, { idleMs: Number.POSITIVE_INFINITY });
+  parts.stop?.addEventListener('abort', () => engine.stop(), { once: true });
   parts.progress?.start(pipeline);
   try {
     await engine.run();

@@ -4,6 +4,7 @@ import type { Finding } from '../../processors/detect/finding.ts';
 import { Pipeline } from '../../processors/pipeline.ts';
 import type { Rule } from '../../processors/rule.ts';
 import { Engine } from '../engine.ts';
+import type { Observed } from '../engine-status.ts';
 import { ExitCode } from '../errors.ts';
 import type { Progress } from '../progress.ts';
 import type { Sink } from '../sink/sink.ts';
@@ -17,12 +18,13 @@ export interface DemoParts {
   readonly log: Logger;
   readonly progress: Progress;
   readonly print: (text: string) => void;
-  /** Gets the engine before it runs and after: to leave the HTTP surface up. */
-  readonly serve?: (engine: Engine, pipeline: Pipeline) => Promise<void>;
+  readonly stop: AbortSignal;
+  /** Gets what there is to see once the day is over. */
+  readonly serve: (observed: Observed) => Promise<void>;
 }
 
 /** Returns the exit code: fine only if everything put in was found and nothing else. */
-export async function demo({ rules, log, progress, print, serve }: DemoParts): Promise<number> {
+export async function demo({ rules, log, progress, print, stop, serve }: DemoParts): Promise<number> {
   const pipeline = new Pipeline(rules.map((rule) => ({ ...rule, status: 'live' as const })));
   const { items, labels, nearMisses } = demoTraffic(demoSeed, demoDay);
   const source = new DemoSource(items);
@@ -30,6 +32,7 @@ export async function demo({ rules, log, progress, print, serve }: DemoParts): P
   const engine = new Engine({ pipeline, sources: [source], sinks: [kept], log, clock: Date.now }, { idleMs: Number.POSITIVE_INFINITY });
   print(`streamgauge demo: ${demoDay}, one simulated day of a Heroku app, an application log and an SSH bastion (seed ${demoSeed})`);
   const startMs = performance.now();
+  stop.addEventListener('abort', () => engine.stop(), { once: true });
   progress.start(pipeline);
   try {
     await engine.run();
@@ -42,7 +45,7 @@ export async function demo({ rules, log, progress, print, serve }: DemoParts): P
   print(demoReport(openings, outcome, nearMisses.length));
   const lines = `${source.lines} log lines in ${seconds.toFixed(1)} s (${Math.round(source.lines / seconds)} lines/s)`;
   print(`${lines}; decoded through ${rules.length} rules, ${pipeline.counters.matches} matches.`);
-  await serve?.(engine, pipeline);
+  await serve({ engine, pipeline, rules, sources: [source], sinks: [kept], drains: [] });
   const clean = outcome.missed.length === 0 && outcome.wronglyFired.length === 0 && outcome.unexplained.length === 0;
   return clean ? ExitCode.fine : ExitCode.findingsOfCheck;
 }

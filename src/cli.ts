@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+/** Commands only: reads flags, picks parts, maps failures to exit codes (0 fine, 1 findings of a failed check, 2 bad usage or config, 3 a dependency unreachable). */
+import { Command, CommanderError } from 'commander';
+import { type Logger, pino } from 'pino';
+import { backtestCommand } from './backtest/command.ts';
+import { check } from './check.ts';
+import { loadConfig } from './config.ts';
+import { demoCommand } from './demo/command.ts';
+import { doctor } from './doctor.ts';
+import { DependencyError, ExitCode, UsageError } from './errors.ts';
+import { packageVersion } from './package-info.ts';
+import { printable } from './printable.ts';
+import { run } from './run.ts';
+import { OutputClosedError } from './sink/ndjson.ts';
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // Once asks, twice insists.
+    if (stop.signal.aborted) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+    stop.abort();
+  });
+}
+
+/** To standard error: standard output belongs to findings. */
+function logger(level: string): Logger {
+  return pino(
+    { level, redact: { paths: ['password', '*.password', 'authorization', '*.authorization'], censor: '[secret]' } },
+    pino.destination(2),
+  );
+}
+
+const program = new Command('streamgauge')
+  .description('Reads log streams, keeps sliding windows per key, and says when one rises in a way it never does.')
+  .version(packageVersion())
+  .exitOverride()
+  .showHelpAfterError('(streamgauge --help lists commands and flags)');
+
+program
+  .command('run')
+  .description('sources -> findings, with health, metrics and drains over HTTP')
+  .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
+  .option('--log-level <level>', 'debug, info, warn or error', 'info')
+  .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
+    const config = await loadConfig(file, process.env);
+    const version = {
+      version: packageVersion(),
+      commit: process.env.STREAMGAUGE_COMMIT ?? 'unknown',
+      builtAt: process.env.STREAMGAUGE_BUILT_AT ?? 'unknown',
+    };
+    await run({ config, log: logger(logLevel), version, stop: stop.signal });
+  });
+
+demoCommand(program, logger, stop.signal);
+backtestCommand(program, logger, stop.signal);
+
+program
+  .command('check')
+  .description("parse rules and run each one's own test")
+  .argument('[dir...]', 'folders of rules; `builtin` are the ones that ship', ['builtin'])
+  .action(async (folders: string[]) => {
+    process.exitCode = await check(folders, process.stdout);
+  });
+
+program
+  .command('doctor')
+  .description('can everything the config names be reached, read and written?')
+  .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
+  .action(async ({ config: file }: { config?: string }) => {
+    process.exitCode = await doctor(await loadConfig(file, process.env), process.stdout);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof OutputClosedError) return ExitCode.fine;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.fine : ExitCode.usage;
+  if (error instanceof UsageError) {
+    for (const problem of error.problems) process.stderr.write(`${printable(problem)}\n`);
+    return ExitCode.usage;
+  }
+  if (error instanceof DependencyError) {
+    process.stderr.write(`${printable(error.message)}\n`);
+    return ExitCode.unreachable;
+  }
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 70;
+}

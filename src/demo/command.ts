@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import type { Logger } from 'pino';
+import { metricsOf, statusOf } from '../engine-status.ts';
+import { createServer, listen } from '../http/server.ts';
+import { packageVersion } from '../package-info.ts';
+import { Progress } from '../progress.ts';
+import { loadRules } from '../rules.ts';
+import { demo } from './demo.ts';
+
+export function demoCommand(program: Command, logger: (level: string) => Logger, stop: AbortSignal): void {
+  program
+    .command('demo')
+    .description('the whole thing on a simulated day with attacks in it; no Kafka, no config')
+    .option('--serve', 'afterwards leave health and metrics up until stopped')
+    .option('--port <port>', 'where to serve them', '8080')
+    .action(async ({ serve, port }: { serve?: boolean; port: string }) => {
+      const log = logger('warn');
+      const rules = await loadRules(['builtin']);
+      const print = (text: string) => process.stdout.write(`${text}\n`);
+      process.exitCode = await demo({
+        rules,
+        log,
+        progress: new Progress(process.stderr),
+        print,
+        stop,
+        serve: async (observed) => {
+          if (!serve) {
+            print(
+              '\nNext: write a rule of your own (README, "A first rule"), or `npx streamgauge demo --serve` to look at /healthz and /metrics.',
+            );
+            return;
+          }
+          const version = { version: packageVersion(), commit: 'unknown', builtAt: 'unknown', driver: 'none' };
+          const server = createServer({ log, status: statusOf(observed), metrics: metricsOf(observed), version });
+          const address = await listen(server, '127.0.0.1', Number(port));
+          print(`\nserving ${address}/healthz ${address}/metrics ${address}/version until stopped (Ctrl-C)`);
+          await new Promise<void>((resolve) => {
+            if (stop.aborted) resolve();
+            stop.addEventListener('abort', () => resolve(), { once: true });
+          });
+          await server.close();
+        },
+      });
+    });
+}

@@ -1,0 +1,121 @@
+/** Writes messages to one topic, in order and acknowledged by every in-sync replica; sits an outage out until a deadline. */
+import { type Kafka, type Message, Partitioners, type Producer } from 'kafkajs';
+import { connectForMsDefault, createKafka, type KafkaConnection, kafkaError, outageForMsDefault, persist } from '../source/kafka-client.ts';
+import type { SinkHealth } from './sink.ts';
+
+/** Well below a topic's usual `max.message.bytes` (1 MiB), which holds for what goes to one partition at once. */
+const maxRequestBytes = 512 * 1024;
+
+export class KafkaWriter {
+  readonly #options: KafkaConnection & { readonly topic: string };
+  readonly #what: string;
+  readonly #kafka: Kafka;
+  #producer: Producer | undefined;
+  #last: Promise<void> = Promise.resolve();
+  #retries = 0;
+  #problem: string | undefined;
+
+  /** @param what is written, for messages: `findings`. Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read. */
+  constructor(options: KafkaConnection & { readonly topic: string }, what: string) {
+    this.#options = options;
+    this.#what = what;
+    this.#kafka = createKafka(options);
+  }
+
+  /** Rejects with a DependencyError if the topic cannot be reached. */
+  async open(): Promise<void> {
+    const { topic, connectForMs = connectForMsDefault } = this.#options;
+    await this.#persist(`find topic ${topic}`, connectForMs, async () => {
+      const admin = this.#kafka.admin();
+      try {
+        await admin.connect();
+        await admin.fetchTopicMetadata({ topics: [topic] });
+      } finally {
+        await admin.disconnect();
+      }
+      await this.#connected();
+    });
+  }
+
+  /** Resolves when every in-sync replica has them. One write at a time: a second one waits for the first, which keeps the order. */
+  write(messages: readonly Message[]): Promise<void> {
+    const done = this.#last.then(() => this.#writeNow(messages));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#drop();
+  }
+
+  health(): SinkHealth {
+    return { ok: this.#problem === undefined, ...(this.#problem === undefined ? {} : { reason: this.#problem }), retries: this.#retries };
+  }
+
+  async #writeNow(all: readonly Message[]): Promise<void> {
+    const { topic, outageForMs = outageForMsDefault } = this.#options;
+    for (const messages of requests(all)) {
+      await this.#persist(`write ${messages.length} ${this.#what} to ${topic}`, outageForMs, async () => {
+        const producer = await this.#connected();
+        try {
+          await producer.send({ topic, acks: -1, messages });
+        } catch (error) {
+          // Its sequence numbers may no longer be the broker's: the next attempt takes a new producer id.
+          await this.#drop();
+          throw error;
+        }
+      });
+    }
+  }
+
+  async #connected(): Promise<Producer> {
+    if (this.#producer !== undefined) return this.#producer;
+    const producer = this.#kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      createPartitioner: Partitioners.DefaultPartitioner,
+      // Few, because the bound is ours (`persist`).
+      retry: { retries: 4 },
+    });
+    await producer.connect();
+    this.#producer = producer;
+    return producer;
+  }
+
+  async #drop(): Promise<void> {
+    const producer = this.#producer;
+    this.#producer = undefined;
+    await producer?.disconnect().catch(() => undefined);
+  }
+
+  async #persist(tried: string, forMs: number, attempt: () => Promise<void>): Promise<void> {
+    try {
+      await persist(this.#options, tried, forMs, attempt, (error) => {
+        this.#retries++;
+        this.#problem = kafkaError(this.#options, tried, error).message;
+      });
+      this.#problem = undefined;
+    } catch (error) {
+      this.#problem = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  }
+}
+
+/** Messages in pieces that a broker takes at once. */
+function requests(messages: readonly Message[]): Message[][] {
+  const pieces: Message[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const message of messages) {
+    const length = message.value?.length ?? 0;
+    if (bytes + length > maxRequestBytes) {
+      pieces.push([]);
+      bytes = 0;
+    }
+    bytes += length;
+    pieces[pieces.length - 1].push(message);
+  }
+  return pieces;
+}

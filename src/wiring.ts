@@ -1,0 +1,86 @@
+/** Config -> the parts it names: which implementation stands behind each contract is decided here and nowhere else. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { PipelineOptions } from '../processors/pipeline.ts';
+import { publishedHashKey } from '../processors/sketch/hash.ts';
+import type { CheckpointStore } from './checkpoint/checkpoint.ts';
+import { createLocalCheckpoints } from './checkpoint/local.ts';
+import type { Config, KafkaConnectionConfig, SinkConfig, SourceConfig } from './config.ts';
+import { createDeadLetterFile, type DeadLetter } from './sink/dead-letter.ts';
+import { KafkaSink } from './sink/kafka.ts';
+import { KafkaDeadLetter } from './sink/kafka-dead-letter.ts';
+import { createFileSink, createStdoutSink } from './sink/ndjson.ts';
+import type { Sink } from './sink/sink.ts';
+import { createFileSource } from './source/file.ts';
+import { createDrain } from './source/http-drain.ts';
+import { KafkaSource } from './source/kafka.ts';
+import type { KafkaConnection } from './source/kafka-client.ts';
+import type { Source } from './source/source.ts';
+import { createStdinSource } from './source/stdin.ts';
+
+/** Opens what has to be opened to exist (a drain's journal). */
+export async function sourceOf(config: SourceConfig, stateDir: string, log: Logger): Promise<Source> {
+  switch (config.kind) {
+    case 'kafka': {
+      const { topics, group, from, dataset, format } = config;
+      const onGap = (gap: object) => log.warn(gap, 'offsets are missing');
+      return new KafkaSource({ ...connectionOf(config, log), topics, group, from, dataset, format, onGap });
+    }
+    case 'drain': {
+      const credentials = config.credentials.map((secret) => secret.reveal());
+      return createDrain({ path: config.path, kind: config.posts, credentials, dataset: config.dataset, stateDir, log });
+    }
+    case 'file': {
+      const { paths, follow, format, dataset } = config;
+      if (paths.includes('-')) return createStdinSource({ dataset, format });
+      const identityFile = follow ? join(stateDir, `followed-${shortHash(paths.join('\n'))}.json`) : undefined;
+      return createFileSource({ path: paths, follow, format, dataset, identityFile });
+    }
+  }
+}
+
+export function sinkOf(config: SinkConfig, log: Logger): Sink {
+  switch (config.kind) {
+    case 'kafka':
+      return new KafkaSink({ ...connectionOf(config, log), topic: config.topic });
+    case 'file':
+      return createFileSink({ path: config.path });
+    case 'stdout':
+      return createStdoutSink();
+  }
+}
+
+export function deadLetterOf(config: Config['deadLetter'], log: Logger): DeadLetter {
+  if (config.kind === 'file') return createDeadLetterFile({ path: config.path });
+  return new KafkaDeadLetter({ ...connectionOf(config, log), topic: config.topic });
+}
+
+/** State of another hash key cannot be merged with ours, so the key is part of whose state it is. */
+export function checkpointsOf(config: Config, log: Logger): CheckpointStore {
+  const identity = shortHash(Buffer.from(config.hashKey?.reveal() ?? publishedHashKey).toString('hex'));
+  return createLocalCheckpoints({ dir: config.state.dir, identity, warn: (message) => log.warn(message) });
+}
+
+export function pipelineOptionsOf(config: Config): PipelineOptions {
+  return {
+    hashKey: config.hashKey?.reveal(),
+    futureSkewMs: config.time.futureSkewMs,
+    decode: { fields: config.fields, extractors: config.extractors },
+  };
+}
+
+export function connectionOf(config: KafkaConnectionConfig, log: Logger): KafkaConnection {
+  const { brokers, clientId, sasl, tls } = config;
+  return {
+    brokers,
+    clientId,
+    sasl: sasl === undefined ? undefined : { ...sasl, password: sasl.password.reveal() },
+    tls: typeof tls === 'object' ? { ...tls, key: tls.key?.reveal() } : tls,
+    log,
+  };
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
