@@ -35,7 +35,11 @@ const upwards = ['../', '%2e%2e', '%252e', '/etc/', '%2fetc', 'win.ini'];
 const assets = ['.css', '.js', '.png', '.jpg', '.gif', '.ico', '.svg', '.woff'];
 
 const refused: RawRule = {
-  where: { 'service.name': 'sshd', 'event.name': 'ssh.failed' },
+  where: {
+    refused: { 'event.name': ['ssh.invalid_user', 'ssh.auth_failed'] },
+    gave_up: { 'event.name': 'ssh.disconnect', 'message|contains': 'authenticating user' },
+    condition: 'refused or gave_up',
+  },
 };
 const bruteForce: RawSuite = {
   rules: { 'crowdsecurity/ssh-bf': refused, 'crowdsecurity/ssh-bf_user-enum': { ...refused, distinct: 'user.name' } },
