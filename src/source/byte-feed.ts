@@ -11,14 +11,18 @@ export interface ByteFeed {
   close(): Promise<void>;
 }
 
-export const chunkBytes = 256 * 1024;
+const chunkBytes = 256 * 1024;
+/** A followed file that gets a line now and then needs no more, and there may be thousands. */
+const smallChunkBytes = 16 * 1024;
 
 export class PlainFeed implements ByteFeed {
   readonly handle: FileHandle;
   position: number;
-  private readonly buffer = Buffer.allocUnsafe(chunkBytes);
+  private buffer = Buffer.alloc(0);
 
   private readonly seekable: boolean;
+  /** The last read had no room left: the next one gets more. */
+  private filled = true;
 
   /** @param seekable false for a pipe, which has one place to read from: where it stands. */
   constructor(handle: FileHandle, position: number, seekable = true) {
@@ -32,8 +36,14 @@ export class PlainFeed implements ByteFeed {
   }
 
   async read(): Promise<Buffer | undefined> {
+    // A read that filled its buffer is followed by larger ones; views into the buffer before stay valid as long as somebody holds them.
+    if (this.filled) this.buffer = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(smallChunkBytes, this.buffer.length * 4)));
     const { bytesRead } = await this.handle.read(this.buffer, 0, this.buffer.length, this.seekable ? this.position : null);
-    if (bytesRead === 0) return undefined;
+    this.filled = bytesRead === this.buffer.length && this.buffer.length < chunkBytes;
+    if (bytesRead === 0) {
+      if (this.buffer.length > smallChunkBytes) this.buffer = Buffer.allocUnsafe(smallChunkBytes);
+      return undefined;
+    }
     this.position += bytesRead;
     return this.buffer.subarray(0, bytesRead);
   }

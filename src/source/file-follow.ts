@@ -47,7 +47,7 @@ export class FileFollower {
   private tails: Tail[] = [];
   /** Files that were read to their end and are not looked at again. */
   private readonly done = new Set<string>();
-  /** Sizes of gzip files that appeared since the start: read once they stop growing. */
+  /** Sizes of rotated or packed files that appeared since the start: read once they stop growing. */
   private readonly growing = new Map<string, number>();
   private started = false;
   private readonly told = new Set<string>();
@@ -131,6 +131,7 @@ export class FileFollower {
     for (const tail of this.tails) tail.rotated = !live.has(tail);
     // An inode that is free may come back as another file.
     for (const id of this.done) if (!present.has(id)) this.done.delete(id);
+    await this.identities.save();
     if (announced.length > 0) this.context.into.partitions(announced);
     if (unread.length > 0) await readChains(unread, this.context);
   }
@@ -139,25 +140,25 @@ export class FileFollower {
   private async openNew(file: ListedFile, stats: Stats, isLive: boolean, polled: boolean): Promise<Tail | Member | undefined> {
     try {
       const gzip = await isGzip(file.path);
-      if (gzip && this.started && this.growing.get(file.path) !== stats.size) {
-        if (polled) this.growing.set(file.path, stats.size);
-        return undefined;
-      }
-      const head = await readHead(await openFeed(file.path, 0));
       const asMember = gzip || !isLive;
+      if (asMember && this.started && !this.settled(file, stats, polled)) return undefined;
+      const head = await readHead(await openFeed(file.path, 0));
+      if (asMember && head.length === 0) return undefined;
       const found = this.identities.match(stats, head, asMember);
       const identity = this.generation(file, stats, found, gzip);
       const key = partitionKey(identity.topic, identity.partition);
       const position = this.positions[key] ?? 0;
       if (asMember) this.done.add(inode(stats));
       // A copy of what is being followed, or of what was: its lines were or will be read where they were written.
-      if (asMember && this.files.has(key)) return undefined;
+      if (asMember && this.readAlready(key, file, stats)) return undefined;
+      identity.dev = stats.dev;
+      identity.ino = stats.ino;
       this.files.set(key, { path: file.path, identity: { dev: stats.dev, ino: stats.ino } });
       if (asMember) {
-        await this.identities.keep(identity, head);
+        this.identities.note(identity, head);
         return { path: file.path, topic: identity.topic, partition: identity.partition, position };
       }
-      if (head.length > 0) await this.identities.keep(identity, head);
+      if (head.length > 0) this.identities.note(identity, head);
       const feed = new PlainFeed(await open(file.path, 'r'), readFrom(position).byte);
       return this.tail(file.path, identity, feed, position);
     } catch (error) {
@@ -168,14 +169,27 @@ export class FileFollower {
     }
   }
 
+  /** Whether this file's lines were or are being read under another name. Where their own bytes are gone, samples are read from the copy. */
+  private readAlready(key: string, file: ListedFile, stats: Stats): boolean {
+    const known = this.files.get(key);
+    if (known?.gone) this.files.set(key, { path: file.path, identity: { dev: stats.dev, ino: stats.ino } });
+    return known !== undefined;
+  }
+
+  /** A copy that is still being written cannot be told from a new log: it has the size it had at the poll before. */
+  private settled(file: ListedFile, stats: Stats, polled: boolean): boolean {
+    if (this.growing.get(file.path) === stats.size) {
+      this.growing.delete(file.path);
+      return true;
+    }
+    if (polled) this.growing.set(file.path, stats.size);
+    return false;
+  }
+
   /** The identity of a file: the one it is known by, or the next generation of its name. */
   private generation(file: ListedFile, stats: Stats, found: FileIdentity | undefined, gzip: boolean): FileIdentity {
     const shorter = (topic: string, partition: number) => !gzip && stats.size < (this.positions[partitionKey(topic, partition)] ?? 0);
-    if (found && !shorter(found.topic, found.partition)) {
-      found.dev = stats.dev;
-      found.ino = stats.ino;
-      return found;
-    }
+    if (found && !shorter(found.topic, found.partition)) return found;
     const { topic } = file;
     const seen = Math.max(this.identities.newestGeneration(topic), newestGeneration(this.files.keys(), topic));
     const resumed = newestGeneration(Object.keys(this.positions), topic);
@@ -219,7 +233,8 @@ export class FileFollower {
     if (tail.identity.headLength >= Math.min(headBytes, tail.feed.position)) return;
     const head = Buffer.alloc(Math.min(headBytes, tail.feed.position));
     await tail.feed.handle.read(head, 0, head.length, 0);
-    await this.identities.keep(tail.identity, head);
+    this.identities.note(tail.identity, head);
+    await this.identities.save();
   }
 
   private async truncated(tail: Tail): Promise<void> {
@@ -229,7 +244,7 @@ export class FileFollower {
     const identity: FileIdentity = { topic: tail.topic, partition: tail.partition + 1, dev, ino, headLength: 0, headCrc: 0 };
     const next = this.tail(tail.path, identity, new PlainFeed(tail.feed.handle, 0), 0);
     this.tails[this.tails.indexOf(tail)] = next;
-    this.files.delete(tail.key);
+    this.files.set(tail.key, { path: tail.path, gone: true });
     this.files.set(next.key, { path: tail.path, identity: { dev, ino } });
     this.context.into.partitions([next.key]);
     this.context.into.ended(tail.key);

@@ -12,7 +12,8 @@ import type { ByteFeed } from './byte-feed.ts';
 export const headBytes = 1024;
 /** Fewer bytes may well be the same in two logs. */
 const minCopyBytes = 128;
-const maxKept = 1000;
+/** The oldest are let go: about 1 MB of JSON, and far more files than one process can hold open by default. */
+const maxKept = 10_000;
 
 export interface FileIdentity {
   readonly topic: string;
@@ -27,6 +28,7 @@ export interface FileIdentity {
 export class FileIdentities {
   private readonly path: string | undefined;
   private known: FileIdentity[] = [];
+  private unsaved = false;
 
   /** @param path where they are kept; without one they are forgotten with the process, and after a restart only a file's size can tell. */
   constructor(path: string | undefined) {
@@ -68,13 +70,18 @@ export class FileIdentities {
     return this.known.reduce((newest, identity) => (identity.topic === topic ? Math.max(newest, identity.partition) : newest), -1);
   }
 
-  /** Resolves when it is durable: call it before the file's first batch, so that no position can outlive the knowledge whose it is. */
-  async keep(identity: FileIdentity, head: Uint8Array): Promise<void> {
+  /** Remembers what a file begins with. */
+  note(identity: FileIdentity, head: Uint8Array): void {
     identity.headLength = head.length;
     identity.headCrc = crc32(head);
     if (!this.known.includes(identity)) this.known.push(identity);
     if (this.known.length > maxKept) this.known.splice(0, this.known.length - maxKept);
-    if (!this.path) return;
+    this.unsaved = true;
+  }
+
+  /** Makes what was noted durable: call it before a file's first batch, so that no position can outlive the knowledge whose it is. */
+  async save(): Promise<void> {
+    if (!this.path || !this.unsaved) return;
     const text = JSON.stringify({ version: 1, files: this.known });
     const temporary = `${this.path}.tmp`;
     try {
@@ -87,6 +94,7 @@ export class FileIdentities {
         await handle.close();
       }
       await rename(temporary, this.path);
+      this.unsaved = false;
     } catch (error) {
       throw new DependencyError(`${this.path} cannot be written: ${(error as Error).message}`, { cause: error });
     }

@@ -47,6 +47,8 @@ export interface KnownFile {
   path: string;
   /** Undefined where the file is not followed: then its path is enough. */
   identity?: { dev: number; ino: number };
+  /** Its bytes were overwritten. */
+  gone?: boolean;
 }
 
 class FileSource implements Source {
@@ -106,7 +108,7 @@ class FileSource implements Source {
 
   async read(topic: string, partition: number, offset: number): Promise<Uint8Array | null> {
     const file = await this.find(topic, partition);
-    if (!file) return null;
+    if (!file || file.gone) return null;
     try {
       const path = file.identity ? await findMoved(file.path, file.identity) : file.path;
       if (!path) return null;

@@ -90,7 +90,7 @@ async function step(cursor: Cursor, context: ReadContext): Promise<void> {
   const last = cursor.reader?.end();
   if (last) await context.into.batch(batchOf(member, [last], context));
   if (context.stopped()) return;
-  cursor.readBefore += cursor.reader?.feed.fileBytesRead ?? 0;
+  cursor.readBefore += bytesTaken(cursor.reader);
   await cursor.reader?.feed.close();
   cursor.reader = undefined;
   cursor.index++;
@@ -128,7 +128,13 @@ function keyOf(member: Member): string {
 
 function shareRead(cursor: Cursor): number {
   if (cursor.totalBytes === 0) return 0;
-  return (cursor.readBefore + (cursor.reader?.feed.fileBytesRead ?? 0)) / cursor.totalBytes;
+  return (cursor.readBefore + bytesTaken(cursor.reader)) / cursor.totalBytes;
+}
+
+/** Of a plain file what was handed in, of a packed one what was read: how much of a packed chunk was handed in says nothing in its bytes. */
+function bytesTaken(reader: LineReader | undefined): number {
+  if (!reader) return 0;
+  return reader.feed instanceof PlainFeed ? reader.nextOffset : reader.feed.fileBytesRead;
 }
 
 async function sizeOf(path: string): Promise<number> {
