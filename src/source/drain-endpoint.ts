@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BodyError, type ByteBudget, openGzip, readBody } from './drain-body.ts';
 import { DrainCounters, type DrainOutcome } from './drain-counters.ts';
 import { Credentials } from './drain-credentials.ts';
-import { type DrainOptions, kindOf } from './drain-options.ts';
+import { type DrainLog, type DrainOptions, kindOf } from './drain-options.ts';
 import {
   type BodyContext,
   type DrainBody,
@@ -27,10 +27,12 @@ export class DrainEndpoint {
   readonly kind: DrainKind;
   readonly counters = new DrainCounters();
   readonly dedupe: FrameDedupe;
-  /** Why the last append failed; undefined once one worked. */
-  refusal: Error | undefined;
+  /** That the journal is full; undefined once there is room. */
+  refusal: JournalFullError | undefined;
+  private failing = false;
   private readonly options: DrainOptions;
   private readonly journal: Journal;
+  private readonly log: DrainLog;
   private readonly credentials: Credentials;
   private readonly rate: TokenRate | undefined;
   private readonly budget: ByteBudget;
@@ -39,10 +41,11 @@ export class DrainEndpoint {
   private readonly dedupeMs: number;
   private readonly now: () => number;
 
-  constructor(options: DrainOptions, journal: Journal) {
+  constructor(options: DrainOptions, journal: Journal, log: DrainLog) {
     this.kind = options.kind ?? kindOf(options.path);
     this.options = options;
     this.journal = journal;
+    this.log = log;
     this.credentials = new Credentials(options.credentials);
     this.rate = options.rate && new TokenRate(options.rate.bytesPerSecond, options.rate.burstBytes);
     this.dedupeMs = options.dedupeMs ?? 15 * 60_000;
@@ -170,16 +173,31 @@ export class DrainEndpoint {
     for (let held = false; ; held = true) {
       try {
         await this.journal.append(records);
-        this.refusal = undefined;
+        this.tellWorking();
         return undefined;
       } catch (error) {
-        this.refusal = error as Error;
+        const { message } = error as Error;
+        this.tellFailing(message);
+        if (!(error instanceof JournalFullError)) return message;
+        this.refusal = error;
         const leftMs = deadlineMs - this.now();
-        if (!(error instanceof JournalFullError) || leftMs <= 0) return this.refusal.message;
+        if (leftMs <= 0) return message;
         if (!held) this.counters.held++;
         await this.journal.room(leftMs);
       }
     }
+  }
+
+  /** Once per outage, not once per request. */
+  private tellFailing(reason: string): void {
+    if (!this.failing) this.log.warn({ drain: this.options.path, reason }, 'records cannot be kept; senders are told to come back');
+    this.failing = true;
+  }
+
+  private tellWorking(): void {
+    this.refusal = undefined;
+    if (this.failing) this.log.info({ drain: this.options.path }, 'records are kept again');
+    this.failing = false;
   }
 
   private hold(waitMs: number): Promise<void> {

@@ -24,7 +24,7 @@ export interface Drain extends Source {
   /** Batches whose name is remembered, and those forgotten early because there were too many. */
   readonly dedupe: { readonly size: number; readonly evicted: number };
   readonly journalBytes: number;
-  /** Adds the endpoint to a server; before it listens. */
+  /** Adds the endpoint to a server; before it listens. From then on the server's close ends the drain, not `stop` alone. */
   register(app: FastifyInstance): void;
 }
 
@@ -54,7 +54,8 @@ class HttpDrain implements Drain {
   private readonly journal: Journal;
   private readonly log: DrainLog;
   private readonly stopped = new AbortController();
-  private handedIn = 0;
+  private handedIn: number;
+  private registered = false;
 
   constructor(options: DrainOptions, journal: Journal, log: DrainLog) {
     this.name = `drain:${options.path}`;
@@ -62,7 +63,7 @@ class HttpDrain implements Drain {
     this.options = options;
     this.journal = journal;
     this.log = log;
-    this.endpoint = new DrainEndpoint(options, journal);
+    this.endpoint = new DrainEndpoint(options, journal, log);
     this.handedIn = journal.firstSequence;
   }
 
@@ -83,7 +84,12 @@ class HttpDrain implements Drain {
   }
 
   register(app: FastifyInstance): void {
+    this.registered = true;
     this.endpoint.register(app);
+    app.addHook('onClose', async () => {
+      this.stopped.abort();
+      await this.journal.close();
+    });
   }
 
   async run(positions: Positions, into: RecordIntake): Promise<void> {
@@ -107,7 +113,10 @@ class HttpDrain implements Drain {
 
   async commit(positions: Positions): Promise<void> {
     const before = positions[partitionKey(this.path, 0)];
-    if (before !== undefined) await this.journal.trim(before);
+    if (before === undefined) return;
+    const heldBytes = this.journal.bytes;
+    await this.journal.trim(before);
+    if (this.journal.bytes < heldBytes) this.endpoint.refusal = undefined;
   }
 
   async read(topic: string, partition: number, offset: number): Promise<Uint8Array | null> {
@@ -115,10 +124,13 @@ class HttpDrain implements Drain {
     return (await this.journal.read(offset))?.value ?? null;
   }
 
-  /** Requests from here on are told 503. */
+  /**
+   * Hands in no more. Requests are still taken until the server closes: what they bring is on disk for the next start, while a sender that
+   * is told 503 three times in a row has lost its batch.
+   */
   async stop(): Promise<void> {
     this.stopped.abort();
-    await this.journal.close();
+    if (!this.registered) await this.journal.close();
   }
 
   health(): SourceHealth {

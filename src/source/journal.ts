@@ -38,6 +38,7 @@ const defaultSegmentBytes = 16 * 1024 ** 2;
 const maxPendingBytes = 64 * 1024 ** 2;
 const batchRecords = 1024;
 const batchBytes = 1024 ** 2;
+const repairEveryMs = 1000;
 const suffix = '.journal';
 
 export class Journal {
@@ -53,6 +54,7 @@ export class Journal {
   private readonly commits = new GroupCommit((entries) => this.write(entries));
   /** Set when a failed write may have left bytes that were not acknowledged: they are cut before anything else is written. */
   private broken: Error | undefined;
+  private repairTimer: NodeJS.Timeout | undefined;
   private closed = false;
   private trimming: Promise<void> = Promise.resolve();
   private appended: Promise<void> | undefined;
@@ -221,6 +223,7 @@ export class Journal {
   /** Finishes what was appended, then refuses more; readers end. */
   async close(): Promise<void> {
     this.closed = true;
+    clearTimeout(this.repairTimer);
     await this.commits.idle();
     await this.trimming;
     this.wakeReaders();
@@ -302,6 +305,7 @@ export class Journal {
       this.broken = new DependencyError(`journal ${this.options.dir}: write failed: ${(cause as Error).message}; is the disk full?`, {
         cause,
       });
+      this.repairLater();
       throw this.broken;
     }
   }
@@ -329,12 +333,25 @@ export class Journal {
     return firsts;
   }
 
+  /** Without traffic nobody would notice that the disk works again, and without health there may be no traffic. */
+  private repairLater(): void {
+    if (this.closed || this.repairTimer !== undefined) return;
+    const attempt = async (): Promise<void> => {
+      if (this.broken !== undefined && !this.closed) await this.repair();
+    };
+    this.repairTimer = setTimeout(() => {
+      this.repairTimer = undefined;
+      this.commits.between(attempt).catch(() => this.repairLater());
+    }, repairEveryMs);
+    this.repairTimer.unref();
+  }
+
   /** Cuts what a failed write may have left: its sequence numbers will be given again. */
   private async repair(): Promise<void> {
     const file = this.file as FileHandle;
     const { bytes } = this.segments[this.segments.length - 1];
     await file.truncate(bytes);
-    await file.sync();
+    await this.options.sync(file);
     this.broken = undefined;
   }
 

@@ -390,6 +390,8 @@ describe('back-pressure', () => {
     expect(harness.drain.counters.requests).toMatchObject({ accepted: kept, unavailable: 1 });
     expect(harness.drain.counters.held).toBe(1);
     expect(harness.drain.health()).toMatchObject({ ok: false, lagRecords: kept });
+    await harness.drain.commit({ '/drain/logplex/0': kept });
+    expect(harness.drain.health().ok).toBe(true);
   });
 
   test('a held request is taken when the engine commits', async () => {
@@ -416,13 +418,51 @@ describe('back-pressure', () => {
     expect(harness.drain.counters.requests).toMatchObject({ accepted: 2, rate_limited: 1 });
   });
 
-  test('after a stop requests are answered 503 and nothing more is handed in', async () => {
-    const harness = (await start()).run();
-    await harness.post(frame(line('before')));
-    await harness.handedIn(1);
-    await harness.drain.stop();
-    expect((await harness.post(frame(line('after')))).status).toBe(503);
-    expect(harness.texts()).toEqual([line('before')]);
+  test('after a stop nothing more is handed in, but requests are kept for the next start until the server is closed', async () => {
+    const first = (await start()).run();
+    await first.post(frame(line('before')));
+    await first.handedIn(1);
+    await first.drain.stop();
+    expect((await first.post(frame(line('after')))).status).toBe(200);
+    expect(first.texts()).toEqual([line('before')]);
+    await first.stop(true);
+    open = [];
+    const second = (await start({ stateDir: first.stateDir })).run({ '/drain/logplex/0': 1 });
+    expect(await second.handedIn(1)).toEqual([line('after')]);
+  });
+
+  test('a request that is being written when the server closes is answered first', async () => {
+    let release: () => void = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let syncing: () => void = () => {};
+    const begun = new Promise<void>((resolve) => {
+      syncing = resolve;
+    });
+    const sync: JournalOptions['sync'] = async (file) => {
+      syncing();
+      await gate;
+      await file.datasync();
+    };
+    const harness = await start({ journal: { sync } });
+    const answer = harness.post(frame(line('last')));
+    await begun;
+    const closed = harness.app.close();
+    release();
+    expect((await answer).status).toBe(200);
+    await closed;
+  });
+
+  test('a disk that works again is noticed without a request', async () => {
+    let failing = true;
+    const sync: JournalOptions['sync'] = (file) => (failing ? Promise.reject(new Error('EIO')) : file.datasync());
+    const harness = await start({ journal: { sync } });
+    expect((await harness.post(frame(line('x')))).status).toBe(503);
+    expect(harness.drain.health().ok).toBe(false);
+    failing = false;
+    while (!harness.drain.health().ok) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(harness.warnings).toEqual([expect.stringContaining('cannot be kept')]);
   });
 
   test('a restart goes on where the checkpoint says, also when the journal is gone', async () => {
