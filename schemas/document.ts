@@ -38,16 +38,24 @@ export function readYaml(text: string, file: string, edit?: (document: Document,
   }
 }
 
-/** Holds a document against a schema. `secret` names the paths whose values must not be shown. */
+export interface Discretion {
+  /** Values that must not be shown. */
+  readonly secret?: (path: Path) => boolean;
+  /** Values of which a mistake has been told already. */
+  readonly told?: (path: Path) => boolean;
+}
+
+/** Holds a document against a schema. */
 export function validate<S extends z.ZodType>(
   schema: S,
   yaml: YamlText,
-  secret: (path: Path) => boolean = () => false,
+  { secret = () => false, told = () => false }: Discretion = {},
 ): { data?: z.output<S>; problems: string[] } {
   // An empty message from here is told apart from the texts that schemas carry themselves: those say what was expected.
   const result = schema.safeParse(yaml.value, { error: () => '' });
   if (result.success) return { data: result.data, problems: [] };
-  return { problems: describeIssues(result.error.issues, yaml.value, secret).map((fault) => problemOf(yaml, fault)) };
+  const faults = describeIssues(result.error.issues, yaml.value, secret).filter(({ path }) => !told(path));
+  return { problems: faults.map((fault) => problemOf(yaml, fault)) };
 }
 
 /** A fault with its file and line. */

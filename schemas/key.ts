@@ -38,7 +38,8 @@ function parseKeyPart(text: string, path: Path, report: (fault: Fault) => void):
   if (call === null) {
     if (fieldPattern.test(bare) && bare !== 'all') return { field: bare, optional, transform: 'none' };
     const what = bare === 'all' ? '`all` alone, not in a list' : 'a field, field?, or a function of one such as domain(user.email)';
-    report({ path, text: `expected ${what}, found ${showValue(text)}` });
+    const torn = /^\w+\([^)]*$/.test(text) ? ' (in a [list] put quotes around it: a comma ends an entry)' : '';
+    report({ path, text: `expected ${what}, found ${showValue(text)}${torn}` });
     return undefined;
   }
   const [, name, inside] = call;

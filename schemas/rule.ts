@@ -162,7 +162,8 @@ function faultsOfSummary(summary: string, key: readonly KeyPart[]): Fault[] {
 function ruleOf(fields: RuleFields, defaults: RuleDefaults): Rule {
   const detect = fields.detect.filter((detector): detector is DetectorSpec => !isUnbuilt(detector));
   const silences = detect.map((detector) => (detector.kind === 'silence' ? detector.afterMs : 0));
-  const window = { latenessMs: defaults.latenessMs ?? defaultLatenessMs, ...(fields.window ?? windowOf(Math.max(...silences))) };
+  const { sizeMs, slideMs, latenessMs } = fields.window ?? windowOf(Math.max(...silences));
+  const window = { sizeMs, slideMs, latenessMs: latenessMs ?? defaults.latenessMs ?? defaultLatenessMs };
   const { id, title, category, severity, status, reason, from, where, key, measure, early } = fields;
   return {
     id,

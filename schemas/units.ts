@@ -14,7 +14,7 @@ const sizeUnits: Readonly<Record<string, number>> = {
 
 /** Milliseconds of `1500ms`, `90s`, `10m`, `12h`, `7d`, `2w`; undefined for anything else, or if it is not a whole number of ms. */
 export function parseDurationMs(text: string): number | undefined {
-  const found = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)$/.exec(text.trim());
+  const found = /^(\d{1,15}(?:\.\d{1,6})?)(ms|s|m|h|d|w)$/.exec(text.trim());
   if (found === null) return undefined;
   // Rounded to a thousandth first: 1.1 s is 1100.0000000000002 ms in doubles.
   const ms = Math.round(Number(found[1]) * durationUnits[found[2]] * 1000) / 1000;
@@ -23,7 +23,7 @@ export function parseDurationMs(text: string): number | undefined {
 
 /** Bytes of `512MB` (10^6), `64MiB` (2^20), `1GB`, `1000B`; undefined for anything else. */
 export function parseSizeBytes(text: string): number | undefined {
-  const found = /^(\d{1,12}(?:\.\d{1,6})?)\s?(B|kB|KB|MB|GB|KiB|MiB|GiB)$/.exec(text.trim());
+  const found = /^(\d{1,15}(?:\.\d{1,6})?)\s?(B|kB|KB|MB|GB|KiB|MiB|GiB)$/.exec(text.trim());
   if (found === null) return undefined;
   const bytes = Math.round(Number(found[1]) * sizeUnits[found[2]]);
   return Number.isSafeInteger(bytes) ? bytes : undefined;

@@ -132,7 +132,7 @@ export function parseConfig(text: string, file: string | undefined, env: Environ
   if (yaml.value === undefined) throw new UsageError(yaml.problems);
   const given: YamlText = yaml.value === null ? { ...yaml, value: {} } : yaml;
   const secret = (at: Path) => interpolation.filled.has(valueAt(given.value, at)) || at.some((step) => secretNames.has(String(step)));
-  const { data, problems } = validate(configSchema, given, secret);
+  const { data, problems } = validate(configSchema, given, { secret, told: (at) => interpolation.failed.has(valueAt(given.value, at)) });
   problems.unshift(...yaml.problems);
   if (data !== undefined) {
     for (const fault of [...faultsBetween(data), ...notYetInConfig(data)]) problems.push(problemOf(given, fault));

@@ -12,6 +12,8 @@ const maxFileBytes = 1 << 20;
 export class Interpolation {
   /** Texts that came of a substitution: whoever shows one shows `[secret]`. */
   readonly filled = new Set<unknown>();
+  /** What stands in for texts that could not be filled in: no more needs to be said of them. */
+  readonly failed = new Set<unknown>();
   private readonly env: Environment;
   private readonly baseDir: string;
   private readonly file: string;
@@ -29,11 +31,14 @@ export class Interpolation {
     visit(document, {
       Scalar: (key, node, ancestors) => {
         if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('${')) return;
+        let told = false;
         const text = this.fillText(node.value, (reason) => {
+          told = true;
           problems.push(`${this.file}:${lineAt(node)}: ${pathOf(node, ancestors)}: ${reason}`);
         });
         if (text !== node.value.replaceAll('$${', '${')) this.filled.add(text);
-        node.value = text;
+        node.value = told ? `not filled in: ${this.failed.size}` : text;
+        if (told) this.failed.add(node.value);
       },
     });
     return problems;

@@ -1,0 +1,246 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are what is tested
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Config, loadConfig, parseConfig } from '../../src/config.ts';
+import { UsageError } from '../../src/errors.ts';
+
+let dir = '';
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'streamgauge-config-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+async function load(text: string, env: Record<string, string> = {}): Promise<Config> {
+  const path = join(dir, 'c.yaml');
+  await writeFile(path, text);
+  return loadConfig(path, env);
+}
+
+async function problemsOf(text: string, env: Record<string, string> = {}): Promise<string[]> {
+  const error = await load(text, env).then(
+    () => expect.fail('it was taken'),
+    (error: unknown) => error,
+  );
+  expect(error).toBeInstanceOf(UsageError);
+  return (error as UsageError).problems.map((problem) => problem.replace(`${dir}/`, ''));
+}
+
+const kafkaSource = 'sources:\n  - kafka: { brokers: ["b:9092"], topics: [logs] }\n';
+
+test('without a config everything is on this machine alone', () => {
+  const config = parseConfig('{}', undefined, {});
+  expect(config).toMatchObject({
+    file: undefined,
+    rules: ['builtin'],
+    sinks: [{ kind: 'file', path: join(process.cwd(), 'data', 'findings.jsonl') }],
+    state: { dir: join(process.cwd(), 'data') },
+    deadLetter: { kind: 'file', path: join(process.cwd(), 'data', 'dead-letter.jsonl') },
+    hashKey: undefined,
+    memoryBytes: 512e6,
+    http: { host: '127.0.0.1', port: 8080 },
+    overrides: {},
+    time: { latenessMs: 10_000, idleMs: 60_000, futureSkewMs: 300_000 },
+  });
+  expect(config.sources.map((source) => source.kind === 'drain' && source.path)).toEqual(['/drain/logplex', '/v1/logs', '/drain/json']);
+});
+
+test('the config of the design is taken, but for what is not built', async () => {
+  await writeFile(join(dir, 'kafka'), 'hunter2hunter2\n');
+  const config = await load(
+    `
+rules: [builtin, ./rules]
+sources:
+  - kafka: { brokers: ["127.0.0.1:9092"], topics: [logs], group: streamgauge, driver: auto, from: committed, dataset: app,
+             sasl: { mechanism: scram-sha-512, username: app, password: "\${file:./kafka}" }, tls: { ca: ./ca.pem } }
+  - drain: { path: /drain/logplex, credentials: ["app:\${DRAIN_PASSWORD}", "app:\${DRAIN_PASSWORD_OLD}"], dataset: heroku, to: engine }
+  - file: { path: "./logs/*.log", follow: true, format: auto, dataset: nginx }
+  - file: { path: "-" }
+sinks:
+  - kafka: { topic: findings }
+  - file: { path: ./data/findings.jsonl }
+  - stdout:
+state: { dir: ./state }
+deadLetter: { kafka: logs.dead }
+hashKey: "0011223344556677"
+memory: 64MiB
+http: { listen: "[::1]:9000" }
+overrides: { http_path_scan: { detect: { above: 80 }, severity: low, mute: 5m } }
+fields: { took|ms: http.server.request.duration }
+extractors:
+  - { name: charge, dataset: app, pattern: 'charge of (?<amount>\\d+) by (?<who>\\S+)', fields: { who: user.id } }
+time: { lateness: 5s, idle: 2m, futureSkew: 0s }
+`,
+    { DRAIN_PASSWORD: 'new', DRAIN_PASSWORD_OLD: 'old' },
+  );
+  const [kafka, drain, file, stdin] = config.sources;
+  expect(kafka).toMatchObject({
+    kind: 'kafka',
+    brokers: ['127.0.0.1:9092'],
+    topics: ['logs'],
+    from: 'committed',
+    format: 'auto',
+    tls: { ca: join(dir, 'ca.pem') },
+  });
+  expect(kafka.kind === 'kafka' && kafka.sasl?.password.reveal()).toBe('hunter2hunter2');
+  expect(drain.kind === 'drain' && drain.credentials.map((pair) => pair.reveal())).toEqual(['app:new', 'app:old']);
+  expect(file).toEqual({ kind: 'file', paths: [join(dir, 'logs/*.log')], follow: true, format: 'auto', dataset: 'nginx' });
+  expect(stdin).toMatchObject({ paths: ['-'], follow: false });
+  expect(config.sinks).toMatchObject([
+    { kind: 'kafka', topic: 'findings', brokers: ['127.0.0.1:9092'] },
+    { kind: 'file', path: join(dir, 'data/findings.jsonl') },
+    { kind: 'stdout' },
+  ]);
+  expect(config.deadLetter).toMatchObject({ kind: 'kafka', topic: 'logs.dead', brokers: ['127.0.0.1:9092'] });
+  expect(config.rules).toEqual(['builtin', join(dir, 'rules')]);
+  expect(config.hashKey?.reveal()).toEqual(Uint8Array.from([0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]));
+  expect(config.memoryBytes).toBe(64 * 1024 * 1024);
+  expect(config.http).toEqual({ host: '::1', port: 9000 });
+  expect(config.overrides).toEqual({
+    http_path_scan: {
+      severity: 'low',
+      muteMs: 300_000,
+      detect: { one: { kind: 'above', threshold: 80, forMs: 0 }, forGiven: false },
+      at: `${dir}/c.yaml:18`,
+    },
+  });
+  expect(config.extractors).toEqual([
+    { name: 'charge', dataset: 'app', pattern: 'charge of (?<amount>\\d+) by (?<who>\\S+)', fields: { amount: 'amount', who: 'user.id' } },
+  ]);
+  expect(config.time).toEqual({ latenessMs: 5000, idleMs: 120_000, futureSkewMs: 0 });
+});
+
+test('printing a config, or writing it as JSON, shows no secret', async () => {
+  const config = await load(
+    `${kafkaSource.replace('topics', 'sasl: { mechanism: plain, username: u, password: "pass-kafka" }, tls: { key: "-----BEGIN pass-pem" }, topics')}
+  - drain: { credentials: ["u:pass-drain"] }
+hashKey: "pass-hash-pass-hash"
+`,
+  );
+  for (const shown of [
+    JSON.stringify(config),
+    inspect(config, { depth: 20, showHidden: true }),
+    String(config.hashKey),
+    `${config.hashKey}`,
+  ]) {
+    expect(shown).not.toContain('pass-');
+    expect(shown).toContain('[secret]');
+  }
+  expect(config.hashKey?.reveal()).toHaveLength(8);
+});
+
+test('no mistake shows what came from the environment, a file, or stands where secrets stand', async () => {
+  await writeFile(join(dir, 'secret'), 'TOPSECRET');
+  const problems = await problemsOf(
+    `
+sources:
+  - kafka: { brokers: ["\${BAD}"], topics: ["x \${BAD}"], from: "\${BAD}", sasl: { mechanism: "\${file:secret}", username: u, password: 31337 } }
+  - drain: { credentials: ["TOPSECRET", "\${BAD}"], path: &p "\${BAD}" }
+  - drain: { path: *p }
+memory: "\${BAD}"
+time: { lateness: "\${BAD}" }
+http: { listen: "\${file:secret}" }
+hashKey: TOPSECRET
+overrides: { x: { severity: "\${BAD}", detect: { above: "\${BAD}" } } }
+extractors: [{ name: x, pattern: "\${BAD}" }]
+`,
+    { BAD: 'TOPSECRET' },
+  );
+  expect(problems.length).toBeGreaterThanOrEqual(14);
+  expect(problems.join('\n')).not.toContain('TOPSECRET');
+  expect(problems.join('\n')).not.toContain('31337');
+  expect(problems.filter((problem) => problem.includes('found [secret]')).length).toBeGreaterThanOrEqual(13);
+});
+
+test('variables are filled in within any text, and missing ones are told with their line, all at once', async () => {
+  const env = { A: 'alpha', EMPTY: '' };
+  const config = await load('rules: ["/r/${A}-${A}", "/${NONE:-d:e}", "/${EMPTY:-full}", "/x${EMPTY}", "/$${A}", "/$A"]', env);
+  expect(config.rules).toEqual(['/r/alpha-alpha', '/d:e', '/full', '/x', '/${A}', '/$A']);
+  expect(await problemsOf('rules:\n  - ${NONE}\n  - "${file:nowhere}"\n  - "${1x}"\n  - "${open"\nmemory: 1', env)).toEqual([
+    'c.yaml:2: rules[0]: expected the environment variable NONE to be set (or a default, ${NONE:-…}), found nothing',
+    expect.stringContaining('c.yaml:3: rules[1]: expected a file that can be read at nowhere, found: ENOENT'),
+    'c.yaml:4: rules[2]: expected ${NAME}, ${NAME:-default} or ${file:path}, found "${1x}"',
+    'c.yaml:5: rules[3]: expected a } after every ${ ($${ is a ${ as it stands), found none',
+    expect.stringContaining('c.yaml:6: memory: expected a size such as 512MB or 64MiB, found 1'),
+  ]);
+});
+
+test('Kafka’s brokers may come as one text, as Heroku gives them', async () => {
+  const config = await load(`${kafkaSource.replace('["b:9092"]', '"${KAFKA_URL}"')}`, {
+    KAFKA_URL: 'kafka+ssl://a.example:9096,kafka+ssl://[::1]:9097',
+  });
+  expect(config.sources[0]).toMatchObject({ brokers: ['a.example:9096', '[::1]:9097'] });
+});
+
+test('a Kafka source may begin at a time', async () => {
+  const config = await load(kafkaSource.replace('topics', 'from: { timestamp: "2026-11-01T00:00:00Z" }, topics'));
+  expect(config.sources[0]).toMatchObject({ from: { timestampMs: Date.UTC(2026, 10, 1) } });
+});
+
+test('a drain beyond this machine needs credentials, or an empty list that says everybody may send', async () => {
+  const http = 'http: { listen: "0.0.0.0:8080" }\n';
+  expect(await problemsOf(`${http}sources: [{ drain: {} }]`)).toEqual([
+    expect.stringContaining('c.yaml:2: sources[0].drain.credentials: expected credentials'),
+  ]);
+  expect(await problemsOf(http)).toEqual([expect.stringContaining('sources: expected credentials')]);
+  expect((await load(`${http}sources: [{ drain: { credentials: [] } }]`)).sources).toMatchObject([{ credentials: [] }]);
+});
+
+const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
+  ['source: []', 'c.yaml:1: source: expected one of rules, sources', 'did you mean "sources"?'],
+  ['- 1', 'c.yaml:1: expected a map, found a list'],
+  ['sources: [{ kafk: {} }]', 'sources[0].kafk: expected one of kafka, drain, file, found "kafk"; did you mean "kafka"?'],
+  ['sources: [{ file: { path: x }, drain: {} }]', 'sources[0]: expected exactly one source (kafka, drain, file), found drain and file'],
+  ['sources: [{ kafka: { topics: [a] } }]', 'sources[0].kafka.brokers: expected a list of brokers'],
+  [
+    'sources: [{ kafka: { brokers: [b], topics: [a b], driver: kafkjs, from: latst, groop: x } }]',
+    'brokers[0]: expected a broker such as kafka:9092, found "b"',
+    'topics[0]: expected the name of a topic',
+    'did you mean "kafkajs"?',
+    'did you mean "latest"?',
+    'did you mean "group"?',
+  ],
+  ['sources: [{ kafka: { brokers: ["b:1"], topics: [a], from: { timestamp: yesterday } } }]', 'from.timestamp: expected an ISO 8601 time'],
+  ['sources: [{ drain: { path: drain } }]', 'path: expected a path like /drain/logplex'],
+  ['sources: [{ drain: { path: /a/../b } }]', 'path: expected a path like /drain/logplex'],
+  ['sources: [{ drain: {} }, { drain: {} }]', 'sources[1].drain.path: expected a path of its own, found that of sources[0] again'],
+  ['sinks: [{ kafka: { topic: x } }]', 'sinks[0].kafka: expected brokers'],
+  ['deadLetter: { kafka: x }', 'deadLetter.kafka: expected brokers'],
+  ['deadLetter: { file: x, kafka: y }', 'deadLetter: expected exactly one place'],
+  ['memory: 512', 'memory: expected a size such as 512MB or 64MiB, found 512'],
+  ['http: { listen: "host:99999" }', 'http.listen: expected an address and port'],
+  ['overrides: { Http: { severity: low } }', 'overrides.Http: expected lower-case letters'],
+  ['overrides: { x: { severty: low } }', 'overrides.x.severty: expected one of severity, mute, status, detect', 'did you mean "severity"?'],
+  ['overrides: { x: { detect: { abov: 3 } } }', 'did you mean "above"?'],
+  ['overrides: { x: { detect: { unusual: {} } } }', 'overrides.x.detect: not yet: detector `unusual`'],
+  [
+    'extractors: [{ name: a, pattern: "(" }, { name: b, pattern: x }]',
+    'extractors[0].pattern: expected a JavaScript regular expression with a named group',
+    'extractors[1].pattern',
+  ],
+  [
+    'extractors: [{ name: a, pattern: "(?<x>.)", fields: { y: z } }]',
+    'extractors[0].fields.y: expected one of the pattern\'s groups x, found "y"',
+  ],
+  ['sinks: [{ loki: { url: "http://127.0.0.1:3100", labels: { app: shop } } }]', 'sinks[0].loki: not yet: sink `loki`'],
+  ['sinks: [{ loki: { url: "http://user:pw@127.0.0.1" } }]', 'sinks[0].loki.url: expected a URL without user and password'],
+  ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
+  [`${kafkaSource.replace('topics', 'driver: rdkafka, topics')}`, 'sources[0].kafka.driver: not yet: driver `rdkafka`'],
+  ['sources: [{ drain: { to: { kafka: logs } } }]', 'sources[0].drain.to: not yet'],
+  ['a: 1\na: 2', 'c.yaml:2: expected every key once in a map'],
+];
+
+for (const [text, ...said] of mistakes) {
+  test(`told: ${text.slice(0, 100)}`, async () => {
+    const problems = (await problemsOf(text)).join('\n');
+    for (const part of said) expect(problems).toContain(part);
+  });
+}
+
+test('a config that cannot be read is told', async () => {
+  await expect(loadConfig(join(dir, 'nowhere.yaml'), {})).rejects.toThrow(
+    /nowhere\.yaml: expected a config that can be read, found: ENOENT/,
+  );
+});
