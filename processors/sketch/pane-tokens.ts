@@ -16,11 +16,13 @@ export class PaneTokens {
   private readonly slab: Slab;
   private readonly precision: number;
   private readonly exactLimit: number;
+  private readonly held: Uint32Array;
 
   constructor(slab: Slab, precision: number, exactLimit: number) {
     this.slab = slab;
     this.precision = precision;
     this.exactLimit = exactLimit;
+    this.held = new Uint32Array(exactLimit);
   }
 
   add(entry: number, token: number): void {
@@ -123,7 +125,7 @@ export class PaneTokens {
 
   /** Moves the tokens of an entry to a table of 2^log2 cells. */
   private rebuild(entry: number, log2: number): number {
-    const held = new Uint32Array(this.exactLimit);
+    const held = this.held;
     const count = this.tokens(entry, held);
     this.release(entry);
     const cellsLog2 = Math.max(log2, cellsLog2For(count + 1));
@@ -138,7 +140,7 @@ export class PaneTokens {
 
   private promote(entry: number): void {
     const registers = new Uint8Array(2 ** this.precision);
-    this.raiseRegisters(entry, registers, new Uint32Array(this.exactLimit));
+    this.raiseRegisters(entry, registers, this.held);
     this.release(entry);
     const log2 = this.precision - 2;
     const block = this.slab.allocate(log2);

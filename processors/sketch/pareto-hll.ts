@@ -6,12 +6,12 @@ import { rankOf } from './token.ts';
  * of any window that ends at the newest pane follow from it. What it holds is a function of the set of (pane, register, rank) put in, so
  * order cannot show. Entries per register come to min(0.65 + 0.5 log2(n / m), 0.83 + 0.5 log2(panes)).
  *
- * It is only changed when a pane closes, all registers in one pass, so it is a flat array: newest pane, number of entries, then the entries
+ * It is only changed when a pane closes, all registers in one pass, so it is a flat array: newest pane, number of entries, first pane not yet forgotten, then the entries
  * in order of register, newest first: register (p bits), pane modulo 2^(26 - p), rank (6 bits).
  */
 export type Frontier = Uint32Array;
 
-const head = 2;
+const head = 3;
 const rankBits = 6;
 
 /** Widest window, in panes, that an entry's pane bits can tell apart. */
@@ -59,7 +59,7 @@ export function foldPane(frontier: Frontier, registers: Uint8Array, pane: number
     }
     if (own > best) scratch[to++] = prefix | ((pane & mask) << rankBits) | own;
   }
-  return store(frontier, Math.max(newest, pane), to);
+  return store(frontier, Math.max(newest, pane), Math.max(frontier[2], firstPane), to);
 }
 
 /** The frontier of tokens, each with the last pane it was seen in. */
@@ -90,19 +90,20 @@ export function frontierOf(tokens: Uint32Array, panes: Uint32Array, count: numbe
     const pane = newest - (place % span);
     scratch[to++] = (register << (32 - precision)) | ((pane & (span - 1)) << rankBits) | rank;
   }
-  return store(new Uint32Array(head), newest, to);
+  return store(new Uint32Array(head), newest, 0, to);
 }
 
 /** Forgets the panes before `firstPane`. */
 export function expireFrontier(frontier: Frontier, firstPane: number, precision: number): Frontier {
   const mask = maxPanes(precision) - 1;
   const newest = frontier[0];
+  if (firstPane <= frontier[2]) return frontier;
   if (scratch.length < frontier.length) scratch = new Uint32Array(2 * frontier.length);
   let to = head;
   for (let at = head; at < head + frontier[1]; at++) {
     if (newest - ((newest - (frontier[at] >>> rankBits)) & mask) >= firstPane) scratch[to++] = frontier[at];
   }
-  return to === head + frontier[1] ? frontier : store(frontier, newest, to);
+  return store(frontier, newest, firstPane, to);
 }
 
 /** Raises `registers` to the greatest ranks of panes firstPane..lastPane; returns whether there was any. */
@@ -129,11 +130,12 @@ export function newestPane(frontier: Frontier): number {
 }
 
 /** Writes the first `length` words of the scratch over the frontier if it fits and fills at least half of it, else into a new one. */
-function store(frontier: Frontier, newest: number, length: number): Frontier {
+function store(frontier: Frontier, newest: number, firstPane: number, length: number): Frontier {
   // An eighth of slack: most panes change the number of entries by a few.
   const kept = length <= frontier.length && 2 * length >= frontier.length ? frontier : new Uint32Array(length + (length >> 3));
   kept.set(scratch.subarray(head, length), head);
   kept[0] = newest;
   kept[1] = length - head;
+  kept[2] = firstPane;
   return kept;
 }

@@ -100,7 +100,9 @@ function gaussian(random: () => number): number {
 }
 
 export function matchOf(event: LawEvent): Match {
-  return { ...event, rule: 0, keyLow: event.slot, keyHigh: 0, sampleHash: 0, row: 0, events: undefined as unknown as Match['events'] };
+  const { timeMs, number, valueLow, valueHigh, counted, partition, offset } = event;
+  const events = undefined as unknown as Match['events'];
+  return { rule: 0, timeMs, keyLow: 0, keyHigh: 0, number, valueLow, valueHigh, counted, partition, offset, sampleHash: 0, events, row: 0 };
 }
 
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {

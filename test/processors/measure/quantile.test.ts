@@ -38,7 +38,7 @@ describe('quantile', () => {
         const share = ((4 * Math.log(numbers.length / 200) + 24) * q * (1 - q)) / 200 + (q > 0 && q < 1 ? 1 / numbers.length : 0);
         const low = quantileOf(numbers, Math.max(0, q - share));
         const high = quantileOf(numbers, Math.min(1, q + share));
-        return Math.max(Math.abs(expected - low), Math.abs(high - expected)) / Math.abs(expected) + 0.002;
+        return Math.max(Math.abs(expected - low), Math.abs(high - expected)) / (Math.abs(expected) || 1) + 0.002;
       },
     });
   }

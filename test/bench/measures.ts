@@ -1,0 +1,220 @@
+import type { Match } from '../../processors/match/match.ts';
+import { createMeasure } from '../../processors/measure/create-measure.ts';
+import type { Measure } from '../../processors/measure/measure.ts';
+import type { MeasureSpec } from '../../processors/rule.ts';
+import { SnapshotWriter } from '../../processors/snapshot.ts';
+
+const slideMs = 1000;
+const valueCount = 500_000;
+const zipfExponent = 1.05;
+
+const specs: Record<string, MeasureSpec> = {
+  count: { kind: 'count' },
+  avg: { kind: 'avg', field: 'f' },
+  distinct: { kind: 'distinct', field: 'f' },
+  histogram: { kind: 'quantile', field: 'f', q: 0.99, sketch: 'histogram' },
+  tdigest: { kind: 'quantile', field: 'f', q: 0.99, sketch: 'tdigest' },
+};
+
+interface Load {
+  keys: number;
+  windowPanes: number;
+  updates: number;
+}
+
+/** Weyl's sequence through a 32-bit mix: the same load in every run. */
+function randomFrom(start: number): () => number {
+  let state = start >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let x = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+    return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Ranks by Zipf's law (rejection by inverse of the integral: Hörmann & Derflinger, 1996). */
+function zipf(random: () => number, n: number, exponent: number): () => number {
+  const integral = (x: number): number => (x ** (1 - exponent) - 1) / (1 - exponent);
+  const inverse = (y: number): number => (1 + y * (1 - exponent)) ** (1 / (1 - exponent));
+  const low = integral(1.5) - 1;
+  const high = integral(n + 0.5);
+  const cut = 2 - inverse(integral(2.5) - 2 ** -exponent);
+  return () => {
+    for (;;) {
+      const u = high + random() * (low - high);
+      const x = inverse(u);
+      const k = Math.max(1, Math.min(n, Math.round(x)));
+      if (k - x <= cut || u >= integral(k + 0.5) - k ** -exponent) return k - 1;
+    }
+  };
+}
+
+function blankMatch(): Match {
+  return {
+    rule: 0,
+    timeMs: 0,
+    keyLow: 0,
+    keyHigh: 0,
+    number: 1,
+    valueLow: 0,
+    valueHigh: 0,
+    counted: false,
+    partition: 0,
+    offset: 0,
+    sampleHash: 0,
+    events: undefined as unknown as Match['events'],
+    row: 0,
+  };
+}
+
+function setValue(match: Match, value: number): void {
+  match.valueLow = Math.imul(value ^ (value >>> 15), 0x2c1b3c6d) >>> 0;
+  match.valueLow = Math.imul(match.valueLow ^ (match.valueLow >>> 12), 0x297a2d39) >>> 0;
+  match.valueLow = (match.valueLow ^ (match.valueLow >>> 15)) >>> 0;
+  match.valueHigh = Math.imul(match.valueLow ^ 0x85ebca6b, 0xc2b2ae35) >>> 0;
+  match.valueHigh = (match.valueHigh ^ (match.valueHigh >>> 13)) >>> 0;
+  match.number = Math.exp(
+    3.9 + Math.sqrt(-2 * Math.log((match.valueLow + 1) / 2 ** 32)) * Math.cos((2 * Math.PI * match.valueHigh) / 2 ** 32),
+  );
+}
+
+/** What the window stage does, without its index: slots are given to keys as they come and taken back when nothing is left. */
+function runLoad(
+  measure: Measure,
+  { keys, windowPanes, updates }: Load,
+): { active: number; addNs: number; closeNs: number; usedBytes: number } {
+  const random = randomFrom(42);
+  const key = zipf(random, keys, zipfExponent);
+  const panes = 2 * windowPanes;
+  const perPane = Math.floor(updates / panes);
+  const slotOf = new Int32Array(keys).fill(-1);
+  const keyOf: number[] = [];
+  const free: number[] = [];
+  const drawn = Array.from({ length: perPane }, () => 0);
+  const values = new Uint32Array(perPane);
+  const touchedIn = new Int32Array(keys).fill(-1);
+  const match = blankMatch();
+  let addNs = 0;
+  let closeNs = 0;
+  for (let pane = 1; pane <= panes; pane++) {
+    for (let i = 0; i < perPane; i++) {
+      drawn[i] = key();
+      values[i] = Math.floor(random() * valueCount);
+    }
+    const touched: number[] = [];
+    for (let i = 0; i < perPane; i++) {
+      const k = drawn[i];
+      if (slotOf[k] < 0) {
+        slotOf[k] = free.pop() ?? keyOf.length;
+        keyOf[slotOf[k]] = k;
+      }
+      if (touchedIn[k] !== pane) {
+        touchedIn[k] = pane;
+        touched.push(slotOf[k]);
+      }
+    }
+    let start = process.hrtime.bigint();
+    for (let i = 0; i < perPane; i++) {
+      setValue(match, values[i]);
+      measure.add(slotOf[drawn[i]], pane, match);
+    }
+    addNs += Number(process.hrtime.bigint() - start);
+    start = process.hrtime.bigint();
+    for (const slot of touched) measure.close(slot, pane);
+    for (let slot = 0; slot < keyOf.length; slot++) {
+      if (keyOf[slot] < 0 || !measure.expire(slot, pane - windowPanes + 1)) continue;
+      measure.release(slot);
+      slotOf[keyOf[slot]] = -1;
+      keyOf[slot] = -1;
+      free.push(slot);
+    }
+    closeNs += Number(process.hrtime.bigint() - start);
+  }
+  return {
+    active: keyOf.length - free.length,
+    addNs: addNs / (perPane * panes),
+    closeNs: closeNs / (perPane * panes),
+    usedBytes: measure.bytes(),
+  };
+}
+
+/** Time to make the values alone, so that it can be taken off. */
+function emptyNs(): number {
+  const match = blankMatch();
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < 1_000_000; i++) setValue(match, i % valueCount);
+  return Number(process.hrtime.bigint() - start) / 1e6;
+}
+
+/** Nanoseconds an update of one key whose window holds so many values, all of them come again in every pane. */
+function hotNs(spec: MeasureSpec, valuesPerKey: number): number {
+  const windowPanes = 10;
+  const measure = createMeasure(spec, { sizeMs: windowPanes * slideMs, slideMs, latenessMs: 0 });
+  const match = blankMatch();
+  const slots = 64;
+  let spent = 0;
+  let updates = 0;
+  for (let pane = 1; pane <= 30; pane++) {
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < 20_000; i++) {
+      setValue(match, (i * 7919 + pane) % valuesPerKey);
+      measure.add(i % slots, pane, match);
+    }
+    for (let slot = 0; slot < slots; slot++) {
+      measure.close(slot, pane);
+      measure.expire(slot, pane - windowPanes + 1);
+      measure.value(slot, pane - windowPanes + 1, pane);
+    }
+    if (pane > 10) {
+      spent += Number(process.hrtime.bigint() - start);
+      updates += 20_000;
+    }
+  }
+  return spent / updates;
+}
+
+/** Prints bytes a key, nanoseconds an update and the cost of hot keys for each measure. `keyCounts` for a shorter run. */
+export async function benchMeasures(
+  keyCounts: readonly number[] = [100_000, 1_000_000],
+  print: (line: string) => void = console.log,
+): Promise<void> {
+  const empty = emptyNs();
+  print('measure    keys      panes  active   bytes/key  add ns  close+expire ns/update  value ns  snapshot B/key');
+  for (const [name, spec] of Object.entries(specs)) {
+    for (const keys of keyCounts) {
+      for (const windowPanes of [10, 60]) {
+        const measure = createMeasure(spec, { sizeMs: windowPanes * slideMs, slideMs, latenessMs: 0 });
+        const result = runLoad(measure, { keys, windowPanes, updates: 4_000_000 });
+        const last = 2 * windowPanes;
+        const start = process.hrtime.bigint();
+        let sum = 0;
+        for (let slot = 0; slot < result.active; slot++) sum += measure.value(slot, last - windowPanes + 1, last) || 0;
+        const valueNs = Number(process.hrtime.bigint() - start) / result.active;
+        const out = new SnapshotWriter(1 << 20);
+        measure.snapshot(out);
+        if (!(sum > 0)) throw new Error(`${name} added up to ${sum} over ${result.active} keys: nothing was measured`);
+        const columns = [
+          name.padEnd(10),
+          String(keys).padEnd(9),
+          String(windowPanes).padEnd(6),
+          String(result.active).padEnd(8),
+          (result.usedBytes / result.active).toFixed(0).padEnd(10),
+          Math.max(0, result.addNs - empty)
+            .toFixed(0)
+            .padEnd(7),
+          result.closeNs.toFixed(0).padEnd(23),
+          valueNs.toFixed(0).padEnd(9),
+          (out.done().length / result.active).toFixed(0),
+        ];
+        print(columns.join(' '));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  }
+  print('updates with 10, 100, 1000 and 2000 values a key, pane closes included:');
+  for (const name of ['distinct', 'histogram', 'tdigest']) {
+    const each = [10, 100, 1000, 2000].map((count) => hotNs(specs[name], count * 64 > valueCount ? valueCount : count));
+    print(`${name.padEnd(10)} ${each.map((ns) => `${ns.toFixed(0)} ns`).join('  ')}  2000 against 10: ${(each[3] / each[0]).toFixed(2)}`);
+  }
+}
