@@ -1,5 +1,5 @@
 /**
- * The suites whose raw lines our own decoders read: nginx, Apache, LiteSpeed and sshd. What CrowdSec's filters say about its parsers'
+ * The suites whose raw lines our own decoders read: nginx (BunkerWeb is nginx), Apache, LiteSpeed and sshd. What CrowdSec's filters say about its parsers'
  * fields is said here about ours, in the rule language.
  */
 
@@ -44,6 +44,10 @@ const refused: RawRule = {
 const bruteForce: RawSuite = {
   rules: { 'crowdsecurity/ssh-bf': refused, 'crowdsecurity/ssh-bf_user-enum': { ...refused, distinct: 'user.name' } },
 };
+const traversal: RawSuite = {
+  rules: { 'crowdsecurity/http-path-traversal-probing': { where: { 'url.path|contains': upwards }, distinct: 'url.path' } },
+};
+const mailLogin = { 'message|startswith': 'client login failed' };
 const sensitiveFiles: RawSuite = {
   rules: { 'crowdsecurity/http-sensitive-files': { where: { 'url.path|endswith': hidden }, distinct: 'url.path' } },
 };
@@ -61,8 +65,13 @@ export const rawSuites: Readonly<Record<string, RawSuite>> = {
       },
     },
   },
-  'nginx-http-path-traversal': {
-    rules: { 'crowdsecurity/http-path-traversal-probing': { where: { 'url.path|contains': upwards }, distinct: 'url.path' } },
+  'nginx-http-path-traversal': traversal,
+  'bunkerweb-http-path-traversal': traversal,
+  'bunkerweb-bad-user-agent': {
+    rules: { 'crowdsecurity/http-bad-user-agent': { where: { 'user_agent.original|contains': ['nikto', 'sqlmap', 'nmap', 'masscan'] } } },
+  },
+  'nginx-mail-bf': {
+    rules: { 'hitech95/email-generic-bf': { where: mailLogin }, 'hitech95/email-user-bf': { where: mailLogin, distinct: 'user.name' } },
   },
   'nginx-http-sensitive-files': sensitiveFiles,
   'litespeed-http-sensitive-files': sensitiveFiles,
