@@ -53,6 +53,10 @@ export function problemsOf(options: DrainOptions): string[] {
     if (!pair.includes(':') || pair.endsWith(':'))
       problems.push(`drain.credentials[${i}]: expected user:password, found a text without a password`);
   });
+  const { maxBodyBytes, journal } = options;
+  if (maxBodyBytes !== undefined && journal?.maxBytes !== undefined && journal.maxBytes < 4 * maxBodyBytes) {
+    problems.push(`drain.journal.maxBytes: expected at least four bodies of ${maxBodyBytes} bytes, found ${journal.maxBytes}`);
+  }
   return problems;
 }
 

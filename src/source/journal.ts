@@ -2,12 +2,12 @@
  * The durable log under a drain: append-only segment files in a folder of its own. What `append` resolved for survives a crash; it is
  * numbered without gaps, and the number is the record's offset. One process may have a folder open.
  */
-import { type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { DependencyError } from '../errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { type JournalRecord, type PreparedEntry, prepareEntry, recordsOf, type StoredRecord, writeEntry } from './journal-entry.ts';
-import { JournalSegment, SegmentReader } from './journal-segment.ts';
+import { JournalFiles, writeWhole } from './journal-files.ts';
+import { type JournalSegment, SegmentReader } from './journal-segment.ts';
 
 export type { JournalRecord, StoredRecord } from './journal-entry.ts';
 
@@ -39,7 +39,6 @@ const maxPendingBytes = 64 * 1024 ** 2;
 const batchRecords = 1024;
 const batchBytes = 1024 ** 2;
 const repairEveryMs = 1000;
-const suffix = '.journal';
 
 export class Journal {
   /** The next sequence number to be given. */
@@ -48,9 +47,8 @@ export class Journal {
   damaged = 0;
   private readonly options: Required<Omit<JournalOptions, 'onDamage'>>;
   private readonly onDamage: (text: string) => void;
-  private segments: JournalSegment[] = [];
+  private files!: JournalFiles;
   private file: FileHandle | undefined;
-  private totalBytes = 0;
   private readonly commits = new GroupCommit((entries) => this.write(entries));
   /** Set when a failed write may have left bytes that were not acknowledged: they are cut before anything else is written. */
   private broken: Error | undefined;
@@ -95,12 +93,12 @@ export class Journal {
 
   /** The oldest sequence number still kept. */
   get firstSequence(): number {
-    return this.segments[0].firstSequence;
+    return this.files.first.firstSequence;
   }
 
   /** Bytes on disk. */
   get bytes(): number {
-    return this.totalBytes;
+    return this.files.bytes;
   }
 
   /** Why appends fail at the moment, if they do. */
@@ -117,8 +115,8 @@ export class Journal {
     if (this.closed) throw new DependencyError(`journal ${this.options.dir}: closed`);
     const entry = prepareEntry(records);
     const { pendingBytes } = this.commits;
-    if (this.totalBytes + pendingBytes + entry.bytes > this.options.maxBytes || pendingBytes + entry.bytes > maxPendingBytes) {
-      const held = this.totalBytes + pendingBytes;
+    if (this.files.bytes + pendingBytes + entry.bytes > this.options.maxBytes || pendingBytes + entry.bytes > maxPendingBytes) {
+      const held = this.files.bytes + pendingBytes;
       throw new JournalFullError(
         `journal ${this.options.dir}: holds ${held} of at most ${this.options.maxBytes} bytes, ${entry.bytes} more do not fit`,
       );
@@ -155,11 +153,11 @@ export class Journal {
     try {
       while (next < until && !limits.signal?.aborted && !this.closed) {
         if (reader === undefined || segment === undefined) {
-          segment = this.segmentOf(next);
+          segment = this.files.holding(next);
           reader = await SegmentReader.open(segment, segment.positionBefore(next), this.onDamage);
         }
         const appended = this.nextAppend();
-        const sealed = segment !== this.segments.at(-1);
+        const sealed = segment !== this.files.last;
         const batch = await this.readBatch(reader, segment, next, until);
         if (batch.length > 0) {
           next = batch[batch.length - 1].offset + 1;
@@ -167,7 +165,7 @@ export class Journal {
         } else if (sealed) {
           await reader.close();
           reader = undefined;
-          next = Math.max(next, this.segmentAfter(segment).firstSequence);
+          next = Math.max(next, this.files.after(segment).firstSequence);
         } else if (!limits.signal?.aborted && !this.closed) {
           await appended;
         }
@@ -181,7 +179,7 @@ export class Journal {
   /** One record again; undefined if it was trimmed, damaged or never there. */
   async read(sequence: number): Promise<StoredRecord | undefined> {
     if (!Number.isSafeInteger(sequence) || sequence < this.firstSequence || sequence >= this.nextSequence) return undefined;
-    const segment = this.segmentOf(sequence);
+    const segment = this.files.holding(sequence);
     const reader = await SegmentReader.open(segment, segment.positionBefore(sequence), () => {});
     try {
       while (await reader.next(segment.bytes)) {
@@ -199,8 +197,7 @@ export class Journal {
 
   /** The first sequence number of the oldest file written at or after a time, ms since the epoch. */
   firstSequenceSince(timeMs: number): number {
-    const segment = this.segments.find((each) => each.modifiedMs >= timeMs);
-    return segment === undefined ? this.nextSequence : segment.firstSequence;
+    return this.files.writtenSince(timeMs)?.firstSequence ?? this.nextSequence;
   }
 
   /**
@@ -216,7 +213,9 @@ export class Journal {
   /** Makes the next number at least `sequence`: for a folder that was emptied while a checkpoint went on remembering offsets. */
   startAt(sequence: number): Promise<void> {
     return this.commits.between(async () => {
-      if (sequence > this.nextSequence) await this.roll(sequence);
+      if (sequence <= this.nextSequence) return;
+      if (this.broken !== undefined) await this.repair();
+      await this.roll(sequence);
     });
   }
 
@@ -233,20 +232,9 @@ export class Journal {
   }
 
   private async load(): Promise<void> {
-    const names = (await readdir(this.options.dir)).filter((name) => name.endsWith(suffix)).sort();
-    for (const name of names) {
-      const first = Number(name.slice(0, -suffix.length));
-      if (!Number.isSafeInteger(first)) throw new Error(`${name} is no segment: its name must be a sequence number`);
-      const path = join(this.options.dir, name);
-      const { size, mtimeMs } = await stat(path);
-      this.segments.push(new JournalSegment(path, first, size, mtimeMs));
-      this.totalBytes += size;
-    }
-    if (this.segments.length === 0) return this.roll(0);
-    await this.cutTail(this.segments[this.segments.length - 1]);
-  }
-
-  private async cutTail(last: JournalSegment): Promise<void> {
+    this.files = await JournalFiles.list(this.options.dir);
+    if (this.files.isEmpty) return this.roll(0);
+    const { last } = this.files;
     this.nextSequence = last.firstSequence;
     const reader = await SegmentReader.open(last, 0, this.onDamage);
     try {
@@ -255,12 +243,16 @@ export class Journal {
       await reader.close();
     }
     this.file = await open(last.path, 'r+');
-    if (reader.position === last.bytes) return;
-    this.onDamage(`${last.path}: torn tail of ${last.bytes - reader.position} bytes cut at ${reader.position}; it was never acknowledged`);
-    await this.file.truncate(reader.position);
+    const torn = last.bytes - reader.position;
+    if (torn > 0) {
+      this.onDamage(
+        `${last.path}: ${torn} bytes after ${reader.position} are no whole append: cut; a crash leaves one that was not acknowledged`,
+      );
+      await this.file.truncate(reader.position);
+      this.files.grow(-torn);
+    }
+    // What was whole but not synced when the last process ended is about to be handed out.
     await this.file.sync();
-    this.totalBytes -= last.bytes - reader.position;
-    last.bytes = reader.position;
   }
 
   private async readBatch(reader: SegmentReader, segment: JournalSegment, from: number, until: number): Promise<StoredRecord[]> {
@@ -273,17 +265,6 @@ export class Journal {
     }
     while (batch.length > 0 && batch[batch.length - 1].offset >= until) batch.pop();
     return batch;
-  }
-
-  /** The segment that holds a sequence number, or would. */
-  private segmentOf(sequence: number): JournalSegment {
-    let i = this.segments.length - 1;
-    while (i > 0 && this.segments[i].firstSequence > sequence) i--;
-    return this.segments[i];
-  }
-
-  private segmentAfter(segment: JournalSegment): JournalSegment {
-    return this.segments.find((each) => each.firstSequence > segment.firstSequence) ?? segment;
   }
 
   /** Resolves at the next append, abort or close: the same promise for every reader. */
@@ -311,8 +292,8 @@ export class Journal {
   }
 
   private async writeGroup(entries: readonly PreparedEntry[]): Promise<number[]> {
-    if (this.segments[this.segments.length - 1].bytes >= this.options.segmentBytes) await this.roll(this.nextSequence);
-    const segment = this.segments[this.segments.length - 1];
+    if (this.files.last.bytes >= this.options.segmentBytes) await this.roll(this.nextSequence);
+    const segment = this.files.last;
     const file = this.file as FileHandle;
     const buffer = Buffer.allocUnsafe(entries.reduce((sum, { bytes }) => sum + bytes, 0));
     const firsts: number[] = [];
@@ -326,8 +307,7 @@ export class Journal {
     await writeWhole(file, buffer, segment.bytes);
     await this.options.sync(file);
     segment.note(firsts[0], segment.bytes);
-    segment.bytes += buffer.length;
-    this.totalBytes += buffer.length;
+    this.files.grow(buffer.length);
     this.nextSequence = sequence;
     this.wakeReaders();
     return firsts;
@@ -349,56 +329,22 @@ export class Journal {
   /** Cuts what a failed write may have left: its sequence numbers will be given again. */
   private async repair(): Promise<void> {
     const file = this.file as FileHandle;
-    const { bytes } = this.segments[this.segments.length - 1];
+    const { bytes } = this.files.last;
     await file.truncate(bytes);
     await this.options.sync(file);
     this.broken = undefined;
   }
 
   private async roll(firstSequence: number): Promise<void> {
-    const path = join(this.options.dir, `${String(firstSequence).padStart(16, '0')}${suffix}`);
-    const file = await open(path, 'w');
-    await syncFolder(this.options.dir);
+    const file = await this.files.begin(firstSequence);
     await this.file?.close();
     this.file = file;
     this.nextSequence = firstSequence;
-    const last = this.segments.at(-1);
-    // A file begun at the same number was empty: it is the one just opened.
-    if (last?.firstSequence === firstSequence) this.segments.pop();
-    this.segments.push(new JournalSegment(path, firstSequence, 0, Number.POSITIVE_INFINITY));
     this.wakeReaders();
   }
 
   private async removeBefore(sequence: number): Promise<void> {
-    let removed = 0;
-    while (this.segments.length > 1 && this.segments[1].firstSequence <= sequence && this.totalBytes > this.options.keepBytes) {
-      const oldest = this.segments[0];
-      await unlink(oldest.path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw error;
-      });
-      this.segments.shift();
-      this.totalBytes -= oldest.bytes;
-      removed++;
-    }
-    if (removed > 0) for (const waiter of this.roomWaiters.splice(0)) waiter();
-  }
-}
-
-/** `write` may write less than asked. */
-async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  let written = 0;
-  while (written < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
-    written += bytesWritten;
-  }
-}
-
-/** A new file's name is only durable once its folder is. */
-async function syncFolder(dir: string): Promise<void> {
-  const folder = await open(dir, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    if (!(await this.files.removeBefore(sequence, this.options.keepBytes))) return;
+    for (const waiter of this.roomWaiters.splice(0)) waiter();
   }
 }

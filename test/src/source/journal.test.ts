@@ -190,6 +190,20 @@ describe('a journal', () => {
     await withJournal({}, async (journal) => expect(journal.nextSequence).toBe(1002));
   });
 
+  test('leaves nothing of a failed write behind when it starts further on', async () => {
+    let failing = false;
+    const sync: JournalOptions['sync'] = (file) => (failing ? Promise.reject(new Error('EIO')) : file.datasync());
+    await withJournal({ sync }, async (journal) => {
+      await journal.append([record('a')]);
+      failing = true;
+      await expect(journal.append([record('lost')])).rejects.toThrow('EIO');
+      failing = false;
+      await journal.startAt(10);
+      await journal.append([record('b')]);
+    });
+    await withJournal({}, async (journal) => expect(texts(await all(journal))).toEqual(['0:a', '10:b']));
+  });
+
   test('says what is wrong with a folder it cannot use', async () => {
     await mkdir(dir);
     await (await open(join(dir, 'file'), 'w')).close();
