@@ -121,7 +121,7 @@ export class AppendFile {
       for (let written = 0; written < bytes.length; ) {
         written += (await handle.write(bytes, written, bytes.length - written)).bytesWritten;
       }
-      if (this.fsync) await handle.datasync();
+      if (this.fsync) await handle.datasync().catch(ignoreUnsyncable);
     } catch (error) {
       // Takes back what was written of it, so that the next try repeats no half line. Cutting needs no room.
       await handle.truncate(whole).catch(() => {});
@@ -150,6 +150,11 @@ export class AppendFile {
     if (!this.handle) throw new Error(`${this.path} is not open: open() comes before the first write, and none after close()`);
     return this.handle;
   }
+}
+
+/** A device or a pipe has nothing to flush, and says so. */
+function ignoreUnsyncable(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EINVAL' && error.code !== 'ENOTSUP') throw error;
 }
 
 /** What follows the last LF. */

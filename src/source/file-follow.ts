@@ -7,7 +7,7 @@
  * log are read once, before its live file; gzip is read, not followed. A last line without LF is handed in only when its file is given up.
  */
 import type { Stats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { partitionKey } from '../../processors/record.ts';
 import { DependencyError } from '../errors.ts';
@@ -15,6 +15,7 @@ import { isGzip, PlainFeed } from './byte-feed.ts';
 import type { FileSourceOptions, KnownFile } from './file.ts';
 import { FileIdentities, type FileIdentity, headBytes, readHead } from './file-identity.ts';
 import { chains, fixedFolders, type ListedFile, listFiles } from './file-list.ts';
+import { statOf } from './file-locate.ts';
 import { FileWatch } from './file-watch.ts';
 import { LineReader, readFrom } from './line-reader.ts';
 import { batchOf, type Member, type MemberChain, openFeed, type ReadContext, readChains } from './read-chains.ts';
@@ -49,8 +50,9 @@ export class FileFollower {
   private readonly done = new Set<string>();
   /** Sizes of rotated or packed files that appeared since the start: read once they stop growing. */
   private readonly growing = new Map<string, number>();
+  /** Files that could not be opened when last tried. */
+  private readonly refused = new Set<string>();
   private started = false;
-  private readonly told = new Set<string>();
 
   constructor(patterns: readonly string[], cwd: string, options: FileSourceOptions, context: ReadContext, files: Map<string, KnownFile>) {
     this.patterns = patterns;
@@ -99,6 +101,8 @@ export class FileFollower {
     const listed = await listFiles(this.patterns, this.cwd);
     this.watch.add(new Set([...fixedFolders(this.patterns, this.cwd), ...listed.map((file) => dirname(file.path))]));
     this.waitingForFiles = listed.length === 0;
+    for (const topic of this.refused) this.context.solved(topic);
+    this.refused.clear();
     const unread: MemberChain[] = [];
     const live = new Set<Tail>();
     const present = new Set<string>();
@@ -162,9 +166,10 @@ export class FileFollower {
       const feed = new PlainFeed(await open(file.path, 'r'), readFrom(position).byte);
       return this.tail(file.path, identity, feed, position);
     } catch (error) {
-      // Renamed or removed since it was listed: the next listing tells.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        this.problemOnce(`${file.topic}: cannot be read: ${(error as Error).message}`);
+      // Renamed or removed since it was listed: the next listing tells. Anything else is tried again then.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      this.refused.add(file.topic);
+      this.context.problem(file.topic, `cannot be read: ${(error as Error).message}`);
       return undefined;
     }
   }
@@ -264,39 +269,6 @@ export class FileFollower {
       await tail.feed.close();
       this.context.into.ended(tail.key);
     }
-  }
-
-  private problemOnce(text: string): void {
-    if (this.told.has(text)) return;
-    this.told.add(text);
-    this.context.problem(text);
-  }
-}
-
-/** Where a followed partition's bytes lie now, as far as the kept identities tell. */
-export async function locate(
-  topic: string,
-  partition: number,
-  patterns: readonly string[],
-  cwd: string,
-  identityFile: string | undefined,
-): Promise<KnownFile | undefined> {
-  const identities = new FileIdentities(identityFile);
-  await identities.load();
-  for (const file of await listFiles(patterns, cwd)) {
-    const stats = await statOf(file.path);
-    if (!stats?.isFile()) continue;
-    const found = identities.match(stats, await readHead(await openFeed(file.path, 0)), true);
-    if (found?.topic === topic && found.partition === partition) return { path: file.path, identity: { dev: stats.dev, ino: stats.ino } };
-  }
-  return undefined;
-}
-
-async function statOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch {
-    return undefined;
   }
 }
 

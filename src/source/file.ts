@@ -7,9 +7,10 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { partitionKey } from '../../processors/record.ts';
 import { DependencyError, UsageError } from '../errors.ts';
-import { FileFollower, locate } from './file-follow.ts';
+import { FileFollower } from './file-follow.ts';
 import { findMoved } from './file-identity.ts';
 import { chains, isPattern, listFiles } from './file-list.ts';
+import { locate } from './file-locate.ts';
 import { readLineAt } from './line-reader.ts';
 import { defaultMaxLineBytes } from './line-splitter.ts';
 import { openFeed, type ReadContext, readChains } from './read-chains.ts';
@@ -57,7 +58,8 @@ class FileSource implements Source {
   private readonly patterns: readonly string[];
   private readonly cwd: string;
   private readonly files = new Map<string, KnownFile>();
-  private readonly problems: string[] = [];
+  /** Files that could not be read, or not to their end, with the reason. */
+  private readonly problems = new Map<string, string>();
   private follower: FileFollower | undefined;
   private stopping = false;
   private finished = false;
@@ -76,7 +78,8 @@ class FileSource implements Source {
       format: this.options.format ?? 'auto',
       maxLineBytes: this.maxLineBytes,
       stopped: () => this.stopping,
-      problem: (text) => this.problems.push(text),
+      problem: (topic, why) => this.problems.set(topic, why),
+      solved: (topic) => this.problems.delete(topic),
     };
     if (this.options.follow && !this.stopping) {
       this.follower = new FileFollower(this.patterns, this.cwd, this.options, context, this.files);
@@ -100,7 +103,7 @@ class FileSource implements Source {
     }));
     await readChains(toRead, context);
     // Everything that could be read was handed in; that something could not is still an error.
-    if (this.problems.length > 0 && !this.stopping) throw new DependencyError(this.problems.join('\n'));
+    if (this.problems.size > 0 && !this.stopping) throw new DependencyError(this.told(Infinity).join('\n'));
   }
 
   /** Positions live in the checkpoint alone: a file keeps nothing. */
@@ -125,10 +128,17 @@ class FileSource implements Source {
   }
 
   health(): SourceHealth {
-    const told = this.problems.slice(-3).join('; ');
+    if (this.problems.size > 0) {
+      const more = this.problems.size > 3 ? ` and ${this.problems.size - 3} more` : '';
+      return { ok: false, reason: `${this.told(3).join('; ')}${more}` };
+    }
     if (this.finished) return { ok: true, reason: this.stopping ? 'stopped' : 'end of input' };
     if (this.follower?.waitingForFiles) return { ok: true, reason: `no file matches ${this.patterns.join(', ')} yet` };
-    return told ? { ok: true, reason: told } : { ok: true };
+    return { ok: true };
+  }
+
+  private told(most: number): string[] {
+    return [...this.problems].slice(0, most).map(([topic, why]) => `${topic}: ${why}`);
   }
 
   private get maxLineBytes(): number {

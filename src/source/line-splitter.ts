@@ -2,6 +2,7 @@
  * Bytes -> lines, without decoding them. A line ends at LF; a CR before it is not part of the line. What is held between two chunks is at
  * most `maxLineBytes`: the rest of a longer line is counted and let go, and its record says so (`cutFromBytes`).
  */
+import { rejectHeader } from '../../processors/decode/reject-header.ts';
 import type { SourceRecord } from '../../processors/record.ts';
 
 export const defaultMaxLineBytes = 1024 * 1024;
@@ -103,7 +104,7 @@ export class LineSplitter {
     this.at = end + 1;
     const stop = end > start && this.chunk[end - 1] === carriageReturn ? end - 1 : end;
     if (stop - start <= this.maxLineBytes) return { value: this.chunk.subarray(start, stop), offset, timestampMs: Number.NaN };
-    return { value: this.chunk.subarray(start, start + this.maxLineBytes), offset, timestampMs: Number.NaN, cutFromBytes: stop - start };
+    return cut(this.chunk.subarray(start, start + this.maxLineBytes), offset, stop - start);
   }
 
   /** Keeps what the chunk has up to `end` of the line that is being collected. */
@@ -131,7 +132,7 @@ export class LineSplitter {
     // A copy: the next held line may come in the same batch.
     const value = Buffer.from(this.held.subarray(0, Math.min(length, this.maxLineBytes)));
     if (length <= this.maxLineBytes) return { value, offset, timestampMs: Number.NaN };
-    return { value, offset, timestampMs: Number.NaN, cutFromBytes: length };
+    return cut(value, offset, length);
   }
 
   private forgetHeld(): void {
@@ -141,4 +142,11 @@ export class LineSplitter {
     // A long line must not keep its memory for good.
     if (this.held.length > 65_536) this.held = Buffer.alloc(0);
   }
+}
+
+const tooLong = { [rejectHeader]: 'too_long' };
+
+/** Not to be decoded: half a message may well be a message, another one. */
+function cut(value: Uint8Array, offset: number, length: number): SourceRecord {
+  return { value, offset, timestampMs: Number.NaN, headers: tooLong, cutFromBytes: length };
 }

@@ -26,7 +26,9 @@ export interface ReadContext {
   readonly maxLineBytes: number;
   stopped(): boolean;
   /** A file could not be read, or not to its end. The others are read all the same. */
-  problem(text: string): void;
+  problem(topic: string, why: string): void;
+  /** What was wrong with it is over. */
+  solved(topic: string): void;
 }
 
 interface Cursor {
@@ -79,7 +81,7 @@ async function step(cursor: Cursor, context: ReadContext): Promise<void> {
     cursor.reader ??= await openMember(member, context);
     lines = await cursor.reader.next();
   } catch (error) {
-    context.problem(`${member.topic}: ${whyUnreadable(error, cursor.reader)}`);
+    context.problem(member.topic, whyUnreadable(error, cursor.reader));
     lines = undefined;
   }
   if (context.stopped()) return;

@@ -88,6 +88,14 @@ test('a file that is not ours is refused and left as it is', async () => {
   expect(await readFile(path, 'utf8')).toBe('dear diary');
 });
 
+test('a device takes findings like a file', async () => {
+  const sink = createFileSink({ path: '/dev/null' });
+  await sink.open();
+  await sink.write([sampleFinding(1)]);
+  await sink.close();
+  expect(sink.health()).toEqual({ ok: true, retries: 0 });
+});
+
 test('a path that cannot be opened is told with the reason', async () => {
   const dir = await tempDir();
   await mkdir(join(dir, 'findings.jsonl'));

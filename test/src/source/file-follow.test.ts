@@ -1,4 +1,4 @@
-import { appendFile, copyFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, copyFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
@@ -162,6 +162,28 @@ test('many followed files share what one process may hold', async () => {
   for (let i = 0; i < 500; i += 50) await appendFile(join(cwd, `${i}.log`), 'more\n');
   await count(followed, 510);
   expect(followed.into.broken).toEqual([]);
+});
+
+test('a followed file that may not be read makes the source unhealthy until it may', async ({ skip }) => {
+  if (process.geteuid?.() !== 0) return skip('needs root, to become a user who may not read');
+  const cwd = await tempDir();
+  await chmod(cwd, 0o755);
+  await writeFile(join(cwd, 'secret.log'), 'line\n', { mode: 0o600 });
+  await writeFile(join(cwd, 'open.log'), 'line\n', { mode: 0o644 });
+  process.seteuid!(65_534);
+  try {
+    const followed = follow(cwd, '*.log');
+    await count(followed, 1);
+    await expect.poll(() => followed.source.health().ok).toBe(false);
+    expect(followed.source.health().reason).toMatch(/^secret\.log: cannot be read: EACCES/);
+    process.seteuid!(0);
+    await chmod(join(cwd, 'secret.log'), 0o644);
+    process.seteuid!(65_534);
+    await count(followed, 2);
+    expect(followed.source.health()).toEqual({ ok: true });
+  } finally {
+    process.seteuid!(0);
+  }
 });
 
 test('identities that cannot be kept stop the source: it could not tell a rotated file after a restart', async () => {

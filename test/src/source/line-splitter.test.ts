@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { rejectedBySource } from '../../../processors/decode/reject-header.ts';
 import { LineSplitter } from '../../../src/source/line-splitter.ts';
 
 interface Line {
@@ -115,6 +116,7 @@ test('memory held for an endless line stays bounded', () => {
   const last = splitter.end()!;
   expect(last.value!.length).toBe(1000);
   expect(last.cutFromBytes).toBe(65_536_000);
+  expect(rejectedBySource(last)).toBe('too_long');
 });
 
 test('feeding before everything was taken is refused', () => {
