@@ -103,9 +103,9 @@ export class GroupPartitions {
     } else if (this.#positions[key] !== undefined) {
       held.next = this.#positions[key];
     } else {
-      const startOver = startsOver && (this.#options.from ?? 'committed') !== 'committed';
-      held.next = startOver ? from : (commit ?? from);
-      if (startOver || commit === undefined) fresh[key] = held.next;
+      const chosen = (this.#options.from ?? 'committed') !== 'committed';
+      held.next = chosen && startsOver ? from : (commit ?? from);
+      if (chosen && (startsOver || commit === undefined)) fresh[key] = held.next;
     }
     if (held.next < earliest) this.#gap(held, earliest, 'expired');
     else if (held.next > held.end) this.#gap(held, earliest, 'reset');

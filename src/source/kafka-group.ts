@@ -2,26 +2,19 @@
  * Reading as a member of a consumer group, over kafkajs' `eachBatch`.
  *
  * What is ours and not kafkajs': where a partition begins (positions, commits, `from`), heartbeats while a batch is with the engine,
- * handing partitions back before a rejoin, and how long an outage is sat out.
- *
- * Rebalances: kafkajs is an eager member, it gives up everything and gets some of it back. Each time it is about to join again it looks
- * up the group's coordinator first, and that call is held until the engine has handed back (`RecordIntake.revoked`); the old generation
- * is valid until then, so the engine's commits count. The limits: the broker waits for at most `rebalanceTimeoutMs`; and a member whose
- * session has already ended (a process that was asleep) has lost its partitions before it knows, its commits are refused, and the new
- * owner reads those records again.
+ * handing partitions back before a rejoin (`kafka-member.ts`), and how long an outage is sat out.
  */
-import type { Cluster, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { partitionKey } from '../../processors/record.ts';
 import { DependencyError } from '../errors.ts';
-import { connectForMsDefault, createConsumer, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
+import { connectForMsDefault, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
 import { GroupPartitions, type Held } from './kafka-group-partitions.ts';
+import { createMember, heartbeatMs, type Member } from './kafka-member.ts';
 import { type KafkaSourceOptions, maxBatchRecordsDefault } from './kafka-options.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import { safeOffset, toRecords } from './kafka-record.ts';
 import type { Positions, RecordIntake } from './source.ts';
 
-const sessionTimeoutMsDefault = 30_000;
-const rebalanceTimeoutMsDefault = 60_000;
 const lagRefreshMs = 10_000;
 /** How long a commit may hold up a stop while the broker is away. */
 const stopForMs = 10_000;
@@ -29,18 +22,13 @@ const stopForMs = 10_000;
 const membershipErrors = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID']);
 const rejoinErrors = new Set([...membershipErrors, 'NOT_COORDINATOR_FOR_GROUP']);
 
-interface Session {
-  readonly consumer: Consumer;
-  /** Settles with the error kafkajs gave up with. */
-  readonly crashed: Promise<unknown>;
-}
-
 export class KafkaGroup {
   readonly #options: KafkaSourceOptions;
   readonly #kafka: Kafka;
   readonly #into: RecordIntake;
   readonly #partitions: GroupPartitions;
-  #session: Session | undefined;
+  #session: Member | undefined;
+  #memberId: string | undefined;
   #beat: (() => Promise<void>) | undefined;
   #rejoin: unknown;
   #rejoining = false;
@@ -75,7 +63,7 @@ export class KafkaGroup {
 
   /** Resolves after `stop`; rejects with a DependencyError when an outage outlasts its bound, or with what the intake rejected with. */
   async run(): Promise<void> {
-    const heartbeats = setInterval(() => void this.#heartbeat(), this.#heartbeatMs());
+    const heartbeats = setInterval(() => void this.#heartbeat(), heartbeatMs(this.#options));
     const lag = setInterval(() => void this.#partitions.refreshEnds(), lagRefreshMs);
     try {
       for (let waitMs = 100; !this.#stopping && !this.#failure; waitMs = Math.min(waitMs * 2, 5_000)) {
@@ -135,27 +123,15 @@ export class KafkaGroup {
 
   /** One consumer, until it gives up or we stop. Resolves with the error it gave up with. */
   async #runSession(): Promise<unknown> {
-    const { group, topics } = this.#options;
-    const { consumer, cluster } = createConsumer(this.#kafka, {
-      groupId: group,
-      sessionTimeout: this.#options.sessionTimeoutMs ?? sessionTimeoutMsDefault,
-      rebalanceTimeout: this.#options.rebalanceTimeoutMs ?? rebalanceTimeoutMsDefault,
-      heartbeatInterval: this.#heartbeatMs(),
-      // How long a fetch may wait, and so how long a stop may take.
-      maxWaitTimeInMs: 500,
-      // Restarting is ours: kafkajs would do it without a bound.
-      retry: { retries: 4, restartOnFailure: () => Promise.resolve(false) },
-    });
-    this.#holdJoins(cluster);
-    const crashed = new Promise<unknown>((resolve) => {
-      consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.error));
-    });
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => this.#joined(consumer, payload.memberAssignment));
-    // A heartbeat that was answered is the sign that all is well: single requests succeed in many a half outage.
-    consumer.on(consumer.events.HEARTBEAT, () => this.#up());
-    // Nothing of it can be seen: the whole of a fetch was markers or aborted transactions. kafkajs goes on behind it.
-    consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize === 0) this.#partitions.skipUnseen(payload.topic, payload.partition, payload.lastOffset);
+    const { topics } = this.#options;
+    const { consumer, crashed } = createMember(this.#kafka, this.#options, this.#memberId, {
+      beforeJoin: () => this.#revoke(),
+      joined: (memberId, assignment) => {
+        this.#memberId = memberId;
+        this.#joined(consumer, assignment);
+      },
+      alive: () => this.#up(),
+      unseen: (topic, partition, lastOffset) => this.#partitions.skipUnseen(topic, partition, lastOffset),
     });
     this.#session = { consumer, crashed };
     const stopped = new Promise<undefined>((resolve) => {
@@ -174,15 +150,6 @@ export class KafkaGroup {
     this.#beat = undefined;
     await consumer.disconnect().catch(() => undefined);
     return error;
-  }
-
-  /** See the head of this file. A failed hand-back fails the join, and with it the run. */
-  #holdJoins(cluster: Cluster): void {
-    const find = cluster.findGroupCoordinator.bind(cluster);
-    cluster.findGroupCoordinator = async (asked) => {
-      await this.#revoke();
-      return find(asked);
-    };
   }
 
   /** Waits for the batch in hand, lets the engine make durable and commit what it has, and gives all partitions up. */
@@ -266,11 +233,6 @@ export class KafkaGroup {
       if (rejoinErrors.has(errorType(error) ?? '')) this.#rejoin = error;
       // Anything else is an outage, which kafkajs meets itself at its next request.
     }
-  }
-
-  /** A third of the session, as Kafka recommends. */
-  #heartbeatMs(): number {
-    return Math.min(3_000, Math.floor((this.#options.sessionTimeoutMs ?? sessionTimeoutMsDefault) / 3));
   }
 
   #up(): void {

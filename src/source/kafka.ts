@@ -147,8 +147,7 @@ export class KafkaSource implements Source {
 
   health(): SourceHealth {
     const problem = this.#starting ?? this.#group?.problem;
-    const reason =
-      problem ?? (this.#ended ? 'end of input' : this.#lost > 0 ? `${this.#lost} records expired before they were read` : undefined);
+    const reason = problem ?? this.#worthKnowing();
     const lagRecords = this.#group?.lag() ?? this.#replay?.lag();
     return {
       ok: problem === undefined || problem === 'rebalancing',
@@ -156,5 +155,15 @@ export class KafkaSource implements Source {
       ...(lagRecords === undefined ? {} : { lagRecords }),
       driver: 'kafkajs',
     };
+  }
+
+  #worthKnowing(): string | undefined {
+    if (this.#ended) return 'end of input';
+    const refused = this.#group?.refusedCommits ?? 0;
+    const facts = [
+      ...(this.#lost > 0 ? [`${this.#lost} records expired before they were read`] : []),
+      ...(refused > 0 ? [`${refused} commits came after their partitions were lost`] : []),
+    ];
+    return facts.length > 0 ? facts.join('; ') : undefined;
   }
 }

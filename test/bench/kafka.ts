@@ -1,0 +1,94 @@
+/** What the bare Kafka client does on this machine: the rate that the engine's own is a share of. */
+import { Kafka, logLevel, Partitioners } from 'kafkajs';
+import { type KafkaBroker, startKafka } from '../support/kafka-broker.ts';
+
+export interface KafkaClientRate {
+  readonly records: number;
+  readonly bytesPerRecord: number;
+  readonly partitions: number;
+  readonly produceRecordsPerSecond: number;
+  readonly consumeRecordsPerSecond: number;
+}
+
+/** Writes lines round-robin over the partitions in large idempotent requests; resolves with records per second. */
+export async function produceLines(brokers: string[], topic: string, partitions: number, lines: Iterable<Buffer>): Promise<number> {
+  const producer = new Kafka({ brokers, logLevel: logLevel.NOTHING }).producer({
+    createPartitioner: Partitioners.DefaultPartitioner,
+    idempotent: true,
+    maxInFlightRequests: 1,
+  });
+  await producer.connect();
+  try {
+    let count = 0;
+    const began = performance.now();
+    let messages: { partition: number; value: Buffer }[] = [];
+    for (const value of lines) {
+      messages.push({ partition: count++ % partitions, value });
+      // 8,000 of 375 bytes over 4 partitions stay below the 1 MiB a partition takes at once.
+      if (messages.length === 2_000 * partitions) {
+        await producer.send({ topic, messages });
+        messages = [];
+      }
+    }
+    if (messages.length > 0) await producer.send({ topic, messages });
+    return (count / (performance.now() - began)) * 1000;
+  } finally {
+    await producer.disconnect();
+  }
+}
+
+/** Bare kafkajs: `eachBatch` that looks at every message's length and does nothing else. Resolves with records per second. */
+export async function consumeBare(brokers: string[], topic: string, expected: number): Promise<number> {
+  const consumer = new Kafka({ brokers, logLevel: logLevel.NOTHING }).consumer({ groupId: `bench-${Date.now()}`, maxWaitTimeInMs: 500 });
+  await consumer.connect();
+  await consumer.subscribe({ topics: [topic], fromBeginning: true });
+  let count = 0;
+  let bytes = 0;
+  let began = 0;
+  try {
+    const tookMs = await new Promise<number>((resolve, reject) => {
+      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+      consumer
+        .run({
+          autoCommit: false,
+          eachBatch: async ({ batch }) => {
+            if (began === 0) began = performance.now();
+            for (const message of batch.messages) bytes += message.value?.length ?? 0;
+            count += batch.messages.length;
+            if (count >= expected) resolve(performance.now() - began);
+          },
+        })
+        .catch(reject);
+    });
+    if (bytes === 0) throw new Error(`${topic}: ${count} records without a byte`);
+    return (count / tookMs) * 1000;
+  } finally {
+    await consumer.disconnect();
+  }
+}
+
+/**
+ * Produces and consumes `records` messages of 375 bytes over 4 partitions with nothing but kafkajs. Starts a broker unless it is given
+ * one; consumes three times and takes the median.
+ */
+export async function benchKafkaClient(records = 400_000, given?: KafkaBroker): Promise<KafkaClientRate> {
+  const broker = given ?? (await startKafka());
+  const partitions = 4;
+  const bytesPerRecord = 375;
+  const topic = `bench-${Date.now()}`;
+  try {
+    await broker.createTopics({ topic, partitions });
+    const value = Buffer.alloc(bytesPerRecord, 'x');
+    const produceRecordsPerSecond = await produceLines(broker.brokers, topic, partitions, repeat(value, records));
+    const rates: number[] = [];
+    for (let run = 0; run < 3; run++) rates.push(await consumeBare(broker.brokers, topic, records));
+    rates.sort((a, b) => a - b);
+    return { records, bytesPerRecord, partitions, produceRecordsPerSecond, consumeRecordsPerSecond: rates[1] };
+  } finally {
+    if (!given) await broker.stop();
+  }
+}
+
+function* repeat(value: Buffer, count: number): Generator<Buffer> {
+  for (let i = 0; i < count; i++) yield value;
+}
