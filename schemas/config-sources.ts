@@ -7,7 +7,9 @@ import { Secret } from './secret.ts';
 
 const dataset = (fallback: string) =>
   z.string().min(1).default(fallback).describe(`The dataset of events that do not name their own. Default: ${fallback}.`);
-const format = z.string().min(1).default('auto').describe('How records are written: `auto` looks at each, `json` insists.');
+/** The decoders there are; a test holds this against their own list. */
+export const formats = ['auto', 'json', 'logfmt', 'logplex', 'syslog', 'cri', 'docker', 'access', 'plain'] as const;
+const format = z.enum(formats).default('auto').describe('How records are written; `auto` looks at each.');
 
 const kafkaSource = strict({
   ...connection,
@@ -73,7 +75,7 @@ const lokiSink = strict({
   url: url.describe('Where Loki is.'),
   labels: z.record(z.string(), z.string()).default({}).describe('Labels of every line.'),
   tenant: z.string().min(1).optional().describe('The tenant, `X-Scope-OrgID`.'),
-  auth: strict({ username: z.string().min(1), password: secretText })
+  auth: strict({ username: z.string().min(1).describe('The user.'), password: secretText.describe('The password.') })
     .optional()
     .describe('User and password.'),
   token: secretText.optional().describe('A bearer token.'),

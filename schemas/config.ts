@@ -36,11 +36,11 @@ const extractor = strict({
   pattern: z
     .string({ error: extractorExpected })
     .refine((text) => (groupsOf(text)?.length ?? 0) > 0, { error: extractorExpected })
-    .describe('A regular expression; its named groups become fields.'),
+    .describe('A regular expression; its named groups become fields, with `__` for the `.` of a name (`user__email`).'),
   fields: z
     .record(z.string(), z.string().regex(fieldPattern))
     .default({})
-    .describe('Named group -> field, where the group cannot be called like the field.'),
+    .describe('Named group -> field, where the group is not called like the field.'),
 })
   .superRefine(({ pattern, fields }, context) => {
     const groups = groupsOf(pattern) ?? [];
@@ -60,9 +60,12 @@ const extractor = strict({
     fields: Object.fromEntries((groupsOf(pattern) ?? []).map((group) => [group, fields[group] ?? group.replaceAll('__', '.')])),
   }));
 
-const deadLetterKafka = z.union([topic.transform((name) => ({ topic: name })), strict({ topic, ...connection })], {
-  error: 'a topic, or a map of topic and brokers',
-});
+const deadLetterKafka = z.union(
+  [topic.transform((name) => ({ topic: name })), strict({ topic: topic.describe('Where they go.'), ...connection })],
+  {
+    error: 'a topic, or a map of topic and brokers',
+  },
+);
 
 export const configSchema = strict({
   rules: z.array(z.string().min(1)).default(['builtin']).describe('Folders of rules; `builtin` are the ones that ship.'),

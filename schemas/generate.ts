@@ -22,7 +22,7 @@ export function generated(read: (path: string) => string): Record<string, string
     'schemas/rule.schema.json': written(rule),
     'schemas/finding.schema.json': written(jsonSchema(findingSchema, 'A finding, as it goes out')),
     'docs/rules.md': withGenerated(read('docs/rules.md'), rulesReference(rule as JsonSchema)),
-    'docs/config.md': withGenerated(read('docs/config.md'), fieldTable(config as JsonSchema)),
+    'docs/config.md': withGenerated(read('docs/config.md'), fieldTable(config as JsonSchema, ['overrides.<name>.detect'])),
   };
 }
 

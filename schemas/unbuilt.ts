@@ -40,7 +40,12 @@ export const unbuiltDetectors = {
     id: fieldName.describe('The field with the hash of a row.'),
     previous: fieldName.describe('The field with the hash of the row before.'),
     sequence: fieldName.optional().describe('The field with the running number.'),
-    verify: strict({ hmac: z.string().optional(), digest: z.string().optional() }).optional().describe('How the hash is made.'),
+    verify: strict({
+      hmac: z.string().optional().describe('The hash function of an HMAC.'),
+      digest: z.string().optional().describe('The hash function of a plain digest.'),
+    })
+      .optional()
+      .describe('How the hash is made.'),
   })
     .optional()
     .describe('A hash chain that must not break.'),

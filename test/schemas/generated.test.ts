@@ -17,13 +17,8 @@ describe('generated files are what the schemas say now (npm run schemas)', () =>
   }
 });
 
-test('every field of a rule and of the config says what it means', () => {
-  const silent = (schema: Record<string, unknown>, path: string): string[] =>
-    Object.entries((schema.properties ?? {}) as Record<string, Record<string, unknown>>).flatMap(([name, field]) => [
-      ...(typeof field.description === 'string' ? [] : [`${path}${name}`]),
-      ...silent(field, `${path}${name}.`),
-    ]);
-  for (const name of ['rule', 'config']) expect(silent(JSON.parse(read(`schemas/${name}.schema.json`)), `${name}.`)).toEqual([]);
+test('no field in the reference goes without its meaning', () => {
+  for (const page of ['docs/rules.md', 'docs/config.md']) expect(read(page)).not.toMatch(/^\|.*\|\s*\|$/m);
 });
 
 /** The YAML examples in a page. */

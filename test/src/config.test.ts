@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { formats as decoders } from '../../processors/decode/create-decoder.ts';
+import { formats } from '../../schemas/config-sources.ts';
 import { type Config, loadConfig, parseConfig } from '../../src/config.ts';
 import { UsageError } from '../../src/errors.ts';
 
@@ -70,7 +72,7 @@ http: { listen: "[::1]:9000" }
 overrides: { http_path_scan: { detect: { above: 80 }, severity: low, mute: 5m } }
 fields: { took|ms: http.server.request.duration }
 extractors:
-  - { name: charge, dataset: app, pattern: 'charge of (?<amount>\\d+) by (?<who>\\S+)', fields: { who: user.id } }
+  - { name: charge, dataset: app, pattern: 'charge of (?<amount>\\d+) by (?<who>\\S+) on (?<card__kind>\\w+)', fields: { who: user.id } }
 time: { lateness: 5s, idle: 2m, futureSkew: 0s }
 `,
     { DRAIN_PASSWORD: 'new', DRAIN_PASSWORD_OLD: 'old' },
@@ -107,7 +109,12 @@ time: { lateness: 5s, idle: 2m, futureSkew: 0s }
     },
   });
   expect(config.extractors).toEqual([
-    { name: 'charge', dataset: 'app', pattern: 'charge of (?<amount>\\d+) by (?<who>\\S+)', fields: { amount: 'amount', who: 'user.id' } },
+    {
+      name: 'charge',
+      dataset: 'app',
+      pattern: 'charge of (?<amount>\\d+) by (?<who>\\S+) on (?<card__kind>\\w+)',
+      fields: { amount: 'amount', who: 'user.id', card__kind: 'card.kind' },
+    },
   ]);
   expect(config.time).toEqual({ latenessMs: 5000, idleMs: 120_000, futureSkewMs: 0 });
 });
@@ -229,6 +236,7 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
   [`${kafkaSource.replace('topics', 'driver: rdkafka, topics')}`, 'sources[0].kafka.driver: not yet: driver `rdkafka`'],
   ['sources: [{ drain: { to: { kafka: logs } } }]', 'sources[0].drain.to: not yet'],
+  ['sources: [{ file: { path: x, format: jsn } }]', 'sources[0].file.format: expected one of auto, json', 'did you mean "json"?'],
   ['a: 1\na: 2', 'c.yaml:2: expected every key once in a map'],
 ];
 
@@ -243,4 +251,8 @@ test('a config that cannot be read is told', async () => {
   await expect(loadConfig(join(dir, 'nowhere.yaml'), {})).rejects.toThrow(
     /nowhere\.yaml: expected a config that can be read, found: ENOENT/,
   );
+});
+
+test('the formats of the config are those of the decoders', () => {
+  expect(formats).toEqual(decoders);
 });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Scalar } from '../../../processors/decode/event-batch.ts';
-import { compileKey, joinParts, keyObject, maxKeyPartChars, shapeOf } from '../../../processors/match/key.ts';
+import { shapeOf } from '../../../processors/match/email.ts';
+import { compileKey, joinParts, keyObject, maxKeyPartChars } from '../../../processors/match/key.ts';
 import { key } from '../../../schemas/key.ts';
 import { batchOf, FieldPlan, hashKey } from './rows.ts';
 
