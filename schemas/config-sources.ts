@@ -5,8 +5,7 @@ import { strict } from './issues.ts';
 import { oneOf } from './one-of.ts';
 import { Secret } from './secret.ts';
 
-const dataset = (fallback: string) =>
-  z.string().min(1).default(fallback).describe(`The dataset of events that do not name their own. Default: ${fallback}.`);
+const dataset = (fallback: string) => z.string().min(1).default(fallback).describe('The dataset of events that do not name their own.');
 /** The decoders there are; a test holds this against their own list. */
 export const formats = ['auto', 'json', 'logfmt', 'logplex', 'syslog', 'cri', 'docker', 'access', 'plain'] as const;
 const format = z.enum(formats).default('auto').describe('How records are written; `auto` looks at each.');

@@ -92,9 +92,9 @@ export const configSchema = strict({
   hashKey: hashKey
     .optional()
     .describe("Keys the sketches' hash, so that nobody can steer them; a backtest needs the same one. Without it a published key is used."),
-  memory: size.default(512e6).describe('What all state may take.'),
-  http: strict({ listen: listen.default({ host: '127.0.0.1', port: 8080 }).describe('Where to listen. Default: 127.0.0.1:8080.') })
-    .default({ listen: { host: '127.0.0.1', port: 8080 } })
+  memory: size.prefault('512MB').describe('What all state may take.'),
+  http: strict({ listen: listen.prefault('127.0.0.1:8080').describe('Where to listen.') })
+    .prefault({})
     .describe('Drains, health, metrics.'),
   overrides: z.record(ruleId, override).default({}).describe('Changes to rules, by id, without touching them.'),
   fields: z
@@ -103,11 +103,11 @@ export const configSchema = strict({
     .describe("A sender's name -> the field it stands for, before the built-in table. A form may follow it: `took|ms`."),
   extractors: z.array(extractor).default([]).describe('Regular expressions that take fields from plain text lines.'),
   time: strict({
-    lateness: duration.default(10_000).describe('How long to wait for stragglers, where a rule does not say it. Default: 10s.'),
-    idle: positiveDuration.default(60_000).describe('After how long a silent partition no longer holds the others back. Default: 60s.'),
-    futureSkew: duration.default(300_000).describe('An event further ahead of its record than this is set aside. Default: 5m.'),
+    lateness: duration.prefault('10s').describe('How long to wait for stragglers, where a rule does not say it.'),
+    idle: positiveDuration.prefault('60s').describe('After how long a silent partition no longer holds the others back.'),
+    futureSkew: duration.prefault('5m').describe('An event further ahead of its record than this is set aside.'),
   })
-    .default({ lateness: 10_000, idle: 60_000, futureSkew: 300_000 })
+    .prefault({})
     .describe('How time is judged.'),
 });
 

@@ -31,10 +31,14 @@ function addRows(schema: JsonSchema, prefix: string, rows: string[][], skip: rea
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     const path = prefix === '' ? name : `${prefix}.${name}`;
     const needed = schema.required?.includes(name) === true && field.default === undefined;
-    rows.push([`\`${path}\``, `${kindOf(field)}${needed ? ', **required**' : ''}`, field.description ?? '']);
+    rows.push([`\`${path}\``, `${kindOf(field)}${needed ? ', **required**' : defaultOf(field)}`, field.description ?? '']);
     if (skip.includes(path)) continue;
     for (const inner of insides(field)) addRows(inner.schema, `${path}${inner.suffix}`, rows, skip);
   }
+}
+
+function defaultOf({ default: value }: JsonSchema): string {
+  return ['string', 'number', 'boolean'].includes(typeof value) ? `, default \`${String(value)}\`` : '';
 }
 
 /** The maps within a field: its own, those of a list's entries, and those under names of the user's own. */

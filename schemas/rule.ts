@@ -42,7 +42,7 @@ const finding = strict({
     .max(500)
     .optional()
     .describe('One sentence; may hold {key} {value} {threshold} {window} and others. Default: the title.'),
-  mute: duration.default(0).describe('No second opening for this key within this time of the first. Default: 0s.'),
+  mute: duration.prefault('0s').describe('No second opening for this key within this time of the first.'),
 });
 
 /** The form of a rule. What one field asks of another is in `faultsBetween`. */
@@ -62,9 +62,9 @@ export const ruleSchema = strict({
   needs: z.array(needs).default([]).describe('What a dormant rule waits for.'),
   from: z
     .union([dataset.transform((name) => [name]), z.array(dataset)], { error: 'a dataset or a list of them' })
-    .default([])
+    .prefault([])
     .describe('Datasets to read; `heroku` takes `heroku.router` too. Default: all.'),
-  where: where.default({ op: 'all', of: [] }).describe("Which events count, in Sigma's detection syntax. Default: all."),
+  where: where.prefault({}).describe("Which events count, in Sigma's detection syntax. Default: all."),
   key: key.describe(
     'Whose window an event counts in: a field, a function of one, a list of up to four, or `all`. `b?` takes a missing field as empty; otherwise an event without it does not count.',
   ),
@@ -81,7 +81,7 @@ export const ruleSchema = strict({
     .describe(
       'Announce at the record that crosses the threshold, not at the end of the slide; for count, distinct, sum and max with `above`.',
     ),
-  finding: finding.default({ mute: 0 }).describe('How the finding speaks.'),
+  finding: finding.prefault({}).describe('How the finding speaks.'),
 });
 
 type RuleFields = z.output<typeof ruleSchema>;
