@@ -16,7 +16,8 @@ export async function withSmallDisk(skip: (note: string) => void, body: (disk: s
   try {
     await body(disk);
   } finally {
-    execFileSync('umount', [disk]);
+    // Lazily: a test that failed may have left a file open.
+    execFileSync('umount', ['-l', disk]);
     await rmdir(disk);
   }
 }
