@@ -87,7 +87,8 @@ export class KafkaGroup {
     this.#stopping = true;
     this.#stopByMs = performance.now() + stopForMs;
     try {
-      await this.#revoke();
+      // What the engine rejects with is what `run` rejects with.
+      await this.#revoke().catch(() => undefined);
       await this.#commits;
     } finally {
       this.#wake();
