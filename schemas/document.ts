@@ -68,6 +68,12 @@ export function problemAt(file: string, line: number, fault: Fault): string {
   return `${file}:${line}: ${path === '' ? '' : `${path}: `}${fault.text}`;
 }
 
+/** Mistakes of one file in the order of its lines. */
+export function byLine(problems: string[]): string[] {
+  const line = (problem: string) => Number(/:(\d+): /.exec(problem)?.[1] ?? 0);
+  return problems.sort((a, b) => line(a) - line(b));
+}
+
 /** The line (from 1) where a path stands; of the nearest thing above it where it is missing. */
 export function lineOf(yaml: YamlText, path: Path, place: Place = 'value'): number {
   let node: unknown = yaml.document.contents;

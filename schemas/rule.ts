@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { DetectorSpec, KeyPart, Rule } from '../processors/rule.ts';
 import { detect } from './detect.ts';
-import { problemOf, readYaml, validate, type YamlText } from './document.ts';
+import { byLine, problemOf, readYaml, validate, type YamlText } from './document.ts';
 import { type Fault, strict } from './issues.ts';
 import { key } from './key.ts';
 import { measure } from './measure.ts';
@@ -182,9 +182,4 @@ function ruleOf(fields: RuleFields, defaults: RuleDefaults): Rule {
     early,
     finding: { summary: fields.finding.summary ?? title, muteMs: fields.finding.mute },
   };
-}
-
-function byLine(problems: string[]): string[] {
-  const line = (problem: string) => Number(/:(\d+): /.exec(problem)?.[1] ?? 0);
-  return problems.sort((a, b) => line(a) - line(b));
 }

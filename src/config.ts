@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { RuleStatus, Severity } from '../processors/rule.ts';
 import { type ConfigFields, configSchema, notYetInConfig } from '../schemas/config.ts';
 import type { DetectOverride } from '../schemas/detect.ts';
-import { lineOf, problemOf, readYaml, validate, type YamlText } from '../schemas/document.ts';
+import { byLine, lineOf, problemOf, readYaml, validate, type YamlText } from '../schemas/document.ts';
 import { type Fault, type Path, valueAt } from '../schemas/issues.ts';
 import type { Secret } from '../schemas/secret.ts';
 import { UsageError } from './errors.ts';
@@ -137,7 +137,7 @@ export function parseConfig(text: string, file: string | undefined, env: Environ
   if (data !== undefined) {
     for (const fault of [...faultsBetween(data), ...notYetInConfig(data)]) problems.push(problemOf(given, fault));
   }
-  if (data === undefined || problems.length > 0) throw new UsageError(problems);
+  if (data === undefined || problems.length > 0) throw new UsageError(byLine(problems));
   return configOf(data, file, baseDir, (id) => `${given.file}:${lineOf(given, ['overrides', id], 'key')}`);
 }
 

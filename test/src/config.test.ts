@@ -256,3 +256,8 @@ test('a config that cannot be read is told', async () => {
 test('the formats of the config are those of the decoders', () => {
   expect(formats).toEqual(decoders);
 });
+
+test('mistakes of a config come in the order of its lines', async () => {
+  const problems = await problemsOf('memory: 3\nsinks: [{ lki: {} }]\nhttp: { listen: x }\nrules: ["${NONE}"]\ntime: { idle: 0s }');
+  expect(problems.map((problem) => problem.slice(0, 8))).toEqual(['c.yaml:1', 'c.yaml:2', 'c.yaml:3', 'c.yaml:4', 'c.yaml:5']);
+});
