@@ -58,10 +58,11 @@ function compile(options: ExtractorOptions): Extractor {
   if (groups.length === 0) {
     throw new Error(`extractor "${options.pattern}": expected at least one named group, as in (?<user__email>\\S+); found none`);
   }
+  const names = options.fields ?? {};
   return {
     dataset: options.dataset,
     below: `${options.dataset}.`,
     pattern,
-    fields: groups.map((group) => [options.fields?.[group] ?? group.replaceAll('__', '.'), group] as const),
+    fields: groups.map((group) => [Object.hasOwn(names, group) ? names[group] : group.replaceAll('__', '.'), group] as const),
   };
 }

@@ -3,7 +3,7 @@ import { datasetNames, type NameTable, ownForms, timeNames } from './fields.ts';
 import { type ValueForm, valueForms } from './value-forms.ts';
 
 /** Targets that are no slot of the plan: parts of a row that every event has, and what an envelope is told by. */
-export const Special = { time: -1, dataset: -2, message: -3, innerText: -4, stream: -5, kubernetes: -6 } as const;
+export const Special = { time: -1, dataset: -2, message: -3, innerText: -4, stream: -5, kubernetes: -6, otlp: -7 } as const;
 
 /** Where a sender's value goes. */
 export interface Target {
@@ -12,15 +12,50 @@ export interface Target {
   /** 0 is the best name; a value is not overwritten by one under a worse name. */
   readonly rank: number;
   readonly form: ValueForm | undefined;
+  /** Whether the form leaves a number as it is. */
+  readonly keepsNumbers: boolean;
 }
 
 /** One dotted prefix of the names somebody wants. `children` has an entry for each way to cut the rest, so nested and dotted mean the same. */
 export interface FieldNode {
   readonly targets: readonly Target[] | undefined;
-  readonly children: ReadonlyMap<string, FieldNode> | undefined;
+  readonly children: FieldNames | undefined;
 }
 
-export type FieldNames = ReadonlyMap<string, FieldNode>;
+const guesses = 64;
+
+/**
+ * The names of one level. Records of one sender have the same keys in the same order, so a walk over an object's keys first looks at the
+ * key that stood at this place last time: a comparison of pointers instead of a look-up. Only a cache: it changes no answer.
+ */
+export class FieldNames {
+  private readonly byName: ReadonlyMap<string, FieldNode>;
+  private readonly lastKeys: string[] = new Array(guesses).fill('');
+  private readonly lastNodes: (FieldNode | undefined)[] = new Array(guesses).fill(undefined);
+
+  constructor(byName: ReadonlyMap<string, FieldNode>) {
+    this.byName = byName;
+    this.lastNodes.fill(byName.get(''));
+  }
+
+  get(name: string): FieldNode | undefined {
+    return this.byName.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.byName.has(name);
+  }
+
+  /** The same as `get`, for the key at `place` of an object. */
+  at(place: number, key: string): FieldNode | undefined {
+    if (place >= guesses) return this.byName.get(key);
+    if (this.lastKeys[place] === key) return this.lastNodes[place];
+    const node = this.byName.get(key);
+    this.lastKeys[place] = key;
+    this.lastNodes[place] = node;
+    return node;
+  }
+}
 
 export interface FieldTableOptions {
   /** Sender's name (`|form` if it needs one) -> OpenTelemetry name: these go before the table's own. */
@@ -65,8 +100,9 @@ export function compileFields(plan: FieldPlan, names: NameTable, options: FieldT
     addTarget(root, 'message', Special.innerText, 1);
     addTarget(root, 'stream', Special.stream, 0);
     addTarget(root, 'kubernetes', Special.kubernetes, 0);
+    addTarget(root, 'resourceLogs', Special.otlp, 0);
   }
-  return freeze(root).children ?? new Map();
+  return freeze(root).children ?? new FieldNames(new Map());
 }
 
 function addTarget(root: Building, candidate: string, slot: number, rank: number): void {
@@ -76,7 +112,12 @@ function addTarget(root: Building, candidate: string, slot: number, rank: number
   if (formName !== undefined && !Object.hasOwn(valueForms, formName)) {
     throw new Error(`field "${candidate}": "${formName}" is no form of a value; the forms are ${Object.keys(valueForms).join(', ')}`);
   }
-  const target: Target = { slot, rank: Math.min(rank, maxRank), form: formName === undefined ? undefined : valueForms[formName] };
+  const target: Target = {
+    slot,
+    rank: Math.min(rank, maxRank),
+    form: formName === undefined ? undefined : valueForms[formName],
+    keepsNumbers: formName === undefined || formName === 'number' || formName === 'id',
+  };
   place(root, name.split('.'), 0, target);
 }
 
@@ -103,5 +144,8 @@ function place(node: Building, segments: readonly string[], from: number, target
 function freeze(node: Building): FieldNode {
   const children = new Map<string, FieldNode>();
   for (const [key, child] of node.children) children.set(key, freeze(child));
-  return { targets: node.targets.length > 0 ? node.targets : undefined, children: children.size > 0 ? children : undefined };
+  return {
+    targets: node.targets.length > 0 ? node.targets : undefined,
+    children: children.size > 0 ? new FieldNames(children) : undefined,
+  };
 }

@@ -4,7 +4,7 @@ import { type ContainerDecoder, isDocker } from './container.ts';
 import type { RejectReason } from './decoder.ts';
 import type { EventBatch } from './event-batch.ts';
 import type { LineDecoder } from './line-decoder.ts';
-import { decodeOtlp, isOtlp } from './otlp.ts';
+import { decodeOtlp, type OtlpRequest } from './otlp.ts';
 import type { RowWriter } from './row-writer.ts';
 
 /**
@@ -49,10 +49,10 @@ export class JsonDecoder {
   }
 
   private row(value: object, record: SourceRecord, recordIndex: number, out: EventBatch): RejectReason | undefined {
-    if (isOtlp(value)) return decodeOtlp(value, this.writer, record, recordIndex, out);
     const row = this.writer;
     row.open(out, recordIndex, record);
     if (!row.object(value)) return 'too_deep';
+    if (row.isOtlp) return decodeOtlp(value as OtlpRequest, row, record, recordIndex, out);
     if (row.innerText !== undefined && (row.hasKubernetes || row.stream !== undefined)) {
       if (isDocker(value)) {
         this.containers.decodeDocker(value, record, recordIndex, out);

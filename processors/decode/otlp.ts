@@ -6,9 +6,7 @@ import { maxDepth, type RowWriter } from './row-writer.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-export function isOtlp(value: object): value is Json {
-  return Object.hasOwn(value, 'resourceLogs') && Array.isArray((value as Json).resourceLogs);
-}
+export type OtlpRequest = Json;
 
 /** Commits the rows; a reason where the request holds no record or nests too deep (the caller takes the rows back). */
 export function decodeOtlp(

@@ -28,6 +28,8 @@ export class RowWriter {
   innerText: string | undefined;
   stream: string | undefined;
   hasKubernetes = false;
+  /** Whether the object is an OTLP request. */
+  isOtlp = false;
   /** True for formats whose values are all text. */
   untyped = false;
 
@@ -56,6 +58,7 @@ export class RowWriter {
     this.innerText = undefined;
     this.stream = undefined;
     this.hasKubernetes = false;
+    this.isOtlp = false;
     this.timeRank = unset;
     this.datasetRank = unset;
     this.messageRank = unset;
@@ -138,9 +141,10 @@ export class RowWriter {
       }
       return true;
     }
+    let place = 0;
     for (const key in object) {
       const value = object[key];
-      const node = names === undefined ? undefined : names.get(key);
+      const node = names === undefined ? undefined : names.at(place++, key);
       if (node !== undefined && node.targets !== undefined) this.put(node.targets, value);
       if (typeof value === 'object' && value !== null) {
         if (!this.walk(node === undefined ? undefined : node.children, value as Record<string, unknown>, depth + 1)) return false;
@@ -158,27 +162,39 @@ export class RowWriter {
   }
 
   private putSlot(target: Target, value: unknown): void {
-    const slot = target.slot;
-    let rank = target.rank + this.penalty;
-    if (value === null) rank = target.rank + nullPenalty;
-    if (rank > this.ranks[slot]) return;
-    let converted: unknown = value;
-    if (target.form !== undefined) {
-      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-        if (value !== null) return;
-      } else {
-        converted = target.form(value, this.untyped);
-      }
+    const { slot, form } = target;
+    const rank = target.rank + this.penalty;
+    if (typeof value === 'string') {
+      if (rank > this.ranks[slot]) return;
+      const converted = form === undefined ? value : form(value, this.untyped);
+      if (typeof converted === 'string') this.out.setText(slot, this.row, converted);
+      else if (converted !== undefined && Number.isFinite(converted)) this.out.setNumber(slot, this.row, converted);
+      else return;
+      this.ranks[slot] = rank;
+    } else if (typeof value === 'number') {
+      if (rank > this.ranks[slot]) return;
+      const converted = target.keepsNumbers ? value : form?.(value, this.untyped);
+      if (typeof converted === 'string') this.out.setText(slot, this.row, converted);
+      // Neither NaN nor Infinity (1e999 in JSON) is a value.
+      else if (converted !== undefined && Number.isFinite(converted)) this.out.setNumber(slot, this.row, converted);
+      else return;
+      this.ranks[slot] = rank;
+    } else this.putOther(target, value);
+  }
+
+  /** Booleans, null and lists. A form takes none of them but null, which gives way to any value. */
+  private putOther({ slot, rank, form }: Target, value: unknown): void {
+    if (value === null) {
+      if (rank + nullPenalty > this.ranks[slot]) return;
+      this.ranks[slot] = rank + nullPenalty;
+      this.out.setNull(slot, this.row);
+      return;
     }
-    if (typeof converted === 'string') this.out.setText(slot, this.row, converted);
-    else if (typeof converted === 'number') {
-      if (!Number.isFinite(converted)) return;
-      this.out.setNumber(slot, this.row, converted);
-    } else if (typeof converted === 'boolean') this.out.setBoolean(slot, this.row, converted);
-    else if (converted === null) this.out.setNull(slot, this.row);
-    else if (Array.isArray(converted)) this.out.setList(slot, this.row, converted.filter(isScalar));
+    if (form !== undefined || rank + this.penalty > this.ranks[slot]) return;
+    if (typeof value === 'boolean') this.out.setBoolean(slot, this.row, value);
+    else if (Array.isArray(value)) this.out.setList(slot, this.row, value.filter(isScalar));
     else return;
-    this.ranks[slot] = rank;
+    this.ranks[slot] = rank + this.penalty;
   }
 
   private putSpecial(target: Target, value: unknown): void {
@@ -212,6 +228,9 @@ export class RowWriter {
         return;
       case Special.kubernetes:
         this.hasKubernetes = typeof value === 'object' && value !== null;
+        return;
+      case Special.otlp:
+        this.isOtlp = Array.isArray(value);
         return;
     }
   }

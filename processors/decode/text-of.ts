@@ -1,10 +1,6 @@
-import { isAscii } from 'node:buffer';
-
 /** The bytes as text, invalid UTF-8 replaced (U+FFFD), a byte-order mark left out. */
 export function textOf(bytes: Uint8Array): string {
   const buffer = bufferOf(bytes);
-  // One byte a character needs no decoding, only a copy.
-  if (isAscii(buffer)) return buffer.toString('latin1');
   return buffer.toString('utf8', buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf ? 3 : 0);
 }
 

@@ -84,6 +84,7 @@ export function durationSeconds(text: string, bareUnit: string): number | undefi
 
 /** An address without quotes, brackets, port, or the `::ffff:` of an IPv4 address; undefined for `-`, `unknown` and nothing. */
 export function address(raw: string): string | undefined {
+  if (isBareIpv4(raw)) return raw;
   let start = 0;
   let end = raw.length;
   while (start < end && isPadding(raw.charCodeAt(start))) start++;
@@ -106,6 +107,15 @@ export function address(raw: string): string | undefined {
     : text;
 }
 
+/** Digits and points only: nearly every address, and nothing of it to take away. */
+function isBareIpv4(raw: string): boolean {
+  for (let at = 0; at < raw.length; at++) {
+    const code = raw.charCodeAt(at);
+    if ((code < 48 || code > 57) && code !== 46) return false;
+  }
+  return raw.length > 0;
+}
+
 function isPadding(code: number): boolean {
   return code === 32 || code === 34 || code === 39 || code === 9;
 }
@@ -123,11 +133,10 @@ function pathStart(url: string): number {
 /** The path of a path with query string, or of a full URL. Percent signs stay as they were sent. */
 export function urlPath(url: string): string {
   const start = pathStart(url);
-  let end = url.indexOf('?', start);
-  if (end < 0) end = url.indexOf('#', start);
-  if (start === 0 && end < 0) return url;
-  const path = url.slice(start, end < 0 ? url.length : end);
-  return path === '' ? '/' : path;
+  let end = start;
+  while (end < url.length && url.charCodeAt(end) !== 63 && url.charCodeAt(end) !== 35) end++;
+  if (start === 0 && end === url.length) return url;
+  return start === end ? '/' : url.slice(start, end);
 }
 
 /** What stands after the `?`; undefined where there is none. */
