@@ -41,7 +41,7 @@ export function writeFinding(
     category: rule.category,
     severity: rule.severity,
     status: rule.status,
-    summary: fillSummary(rule, key, judged),
+    summary: activity === 'close' ? `over: ${rule.title} (${keyWords(key)})` : fillSummary(rule, key, judged),
     key,
     measure: judged.measureName ?? measureName(rule.measure),
     detector: judged.name,
@@ -95,7 +95,7 @@ export function measureName(measure: MeasureSpec): string {
 
 function fillSummary(rule: Rule, key: Readonly<Record<string, string>>, judged: Judged): string {
   const values: Record<string, string> = {
-    key: Object.values(key).join(', ') || 'all',
+    key: keyWords(key),
     value: judged.measureName === undefined ? shortNumber(judged.value) : duration(judged.value),
     threshold: judged.measureName === undefined ? shortNumber(judged.threshold) : duration(judged.threshold),
     window: duration(rule.window.sizeMs),
@@ -107,19 +107,30 @@ function fillSummary(rule: Rule, key: Readonly<Record<string, string>>, judged: 
   return rule.finding.summary.replace(/\{([a-z_.]+)\}/g, (whole, name: string) => values[name] ?? key[name] ?? whole);
 }
 
+function keyWords(key: Readonly<Record<string, string>>): string {
+  return Object.values(key).join(', ') || 'all';
+}
+
 /** Four digits are enough to read; the exact value is in the finding. */
 function shortNumber(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 }
 
-/** 90000 -> `90s`, 600000 -> `10m`, 5400000 -> `90m`, 172800000 -> `2d`. */
+/** 90000 -> `1m 30s`, 600000 -> `10m`, 1811000 -> `30m 11s`, 250 -> `250ms`: the two largest units that hold something. */
 export function duration(ms: number): string {
+  if (ms < 1000) return `${ms}ms`;
   const units: [string, number][] = [
     ['d', 86_400_000],
     ['h', 3_600_000],
     ['m', 60_000],
     ['s', 1_000],
   ];
-  for (const [unit, size] of units) if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
-  return ms >= 1000 ? `${Math.round(ms / 1000)}s` : `${ms}ms`;
+  const first = units.findIndex(([, size]) => ms >= size);
+  let left = ms;
+  const parts: string[] = [];
+  for (const [unit, size] of units.slice(first, first + 2)) {
+    if (left >= size) parts.push(`${Math.floor(left / size)}${unit}`);
+    left %= size;
+  }
+  return parts.join(' ');
 }
