@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { type Logger, pino } from 'pino';
 import { backtestCommand } from './backtest/command.ts';
 import { check } from './check.ts';
-import { loadConfig } from './config.ts';
+import { buildOf, loadConfig } from './config.ts';
 import { demoCommand } from './demo/command.ts';
 import { doctor } from './doctor.ts';
 import { DependencyError, ExitCode, UsageError } from './errors.ts';
@@ -42,12 +42,8 @@ program
   .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
   .option('--log-level <level>', 'debug, info, warn or error', 'info')
   .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
-    const config = await loadConfig(file, process.env);
-    const version = {
-      version: packageVersion(),
-      commit: process.env.STREAMGAUGE_COMMIT ?? 'unknown',
-      builtAt: process.env.STREAMGAUGE_BUILT_AT ?? 'unknown',
-    };
+    const config = await loadConfig(file);
+    const version = { version: packageVersion(), ...buildOf() };
     await run({ config, log: logger(logLevel), version, stop: stop.signal });
   });
 
@@ -67,7 +63,7 @@ program
   .description('can everything the config names be reached, read and written?')
   .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
   .action(async ({ config: file }: { config?: string }) => {
-    process.exitCode = await doctor(await loadConfig(file, process.env), process.stdout);
+    process.exitCode = await doctor(await loadConfig(file), process.stdout);
   });
 
 try {

@@ -105,13 +105,18 @@ export interface ExtractorConfig {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** What the image or package was built from, where its builder said so. */
+export function buildOf(env: Environment = process.env): { readonly commit: string; readonly builtAt: string } {
+  return { commit: env.STREAMGAUGE_COMMIT ?? 'unknown', builtAt: env.STREAMGAUGE_BUILT_AT ?? 'unknown' };
+}
+
 const defaultFile = 'streamgauge.yaml';
 
 /**
  * Reads the config at `path`; without one `streamgauge.yaml` of the working folder if there is one, else the defaults. Throws
  * `UsageError` with every mistake.
  */
-export async function loadConfig(path: string | undefined, env: Environment): Promise<Config> {
+export async function loadConfig(path: string | undefined, env: Environment = process.env): Promise<Config> {
   const file = path ?? (existsSync(defaultFile) ? defaultFile : undefined);
   if (file === undefined) return parseConfig('{}', undefined, env);
   let text: string;

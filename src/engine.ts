@@ -257,7 +257,7 @@ export class Engine {
 /** The records that could not be decoded, each with its place and the reason. */
 function deadRecords(batch: RecordBatch, rejects: Rejects): DeadRecord[] {
   return rejects.recordIndexes.map((index, i) => {
-    const { value, offset } = batch.records[index];
-    return { topic: batch.topic, partition: batch.partition, offset, reason: rejects.reasons[i], value };
+    const { value, offset, cutFromBytes } = batch.records[index];
+    return { topic: batch.topic, partition: batch.partition, offset, reason: rejects.reasons[i], value, cutFromBytes };
   });
 }

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { type Config, loadConfig } from '../config.ts';
@@ -45,11 +47,11 @@ export function backtestCommand(program: Command, logger: (level: string) => Log
 }
 
 async function runBacktest(flags: BacktestFlags, log: Logger, stop: AbortSignal): Promise<void> {
-  const config = await loadConfig(flags.config, process.env);
+  const config = await loadConfig(flags.config);
   const span = spanOf(flags);
   const defaults = { latenessMs: config.time.latenessMs };
   const rules = await loadRules(flags.rules ?? config.rules, flags.rules === undefined ? config.overrides : {}, defaults);
-  const sink = flags.out === '-' ? createStdoutSink() : createFileSink({ path: `${flags.out}/findings.jsonl` });
+  const sink = flags.out === '-' ? createStdoutSink() : await freshFile(flags.out);
   const result = await backtest({
     rules: rules.filter(({ status }) => status !== 'retired'),
     sources: sourcesOf(flags, config, span, log),
@@ -61,6 +63,13 @@ async function runBacktest(flags: BacktestFlags, log: Logger, stop: AbortSignal)
     stop,
   });
   process.stderr.write(`${printable(backtestSummary(result)).replaceAll('\\x0a', '\n')}\n`);
+}
+
+/** A backtest's findings are of that backtest: those of an earlier one give way. */
+async function freshFile(folder: string): Promise<Sink> {
+  const path = join(folder, 'findings.jsonl');
+  await rm(path, { force: true });
+  return createFileSink({ path });
 }
 
 function sourcesOf(flags: BacktestFlags, config: Config, span: Span, log: Logger): Source[] {

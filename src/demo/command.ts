@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
+import { buildOf } from '../config.ts';
 import { metricsOf, statusOf } from '../engine-status.ts';
 import { createServer, listen } from '../http/server.ts';
 import { packageVersion } from '../package-info.ts';
@@ -30,7 +31,7 @@ export function demoCommand(program: Command, logger: (level: string) => Logger,
             );
             return;
           }
-          const version = { version: packageVersion(), commit: 'unknown', builtAt: 'unknown', driver: 'none' };
+          const version = { version: packageVersion(), ...buildOf(), driver: 'none' };
           const server = createServer({ log, status: statusOf(observed), metrics: metricsOf(observed), version });
           const address = await listen(server, '127.0.0.1', Number(port));
           print(`\nserving ${address}/healthz ${address}/metrics ${address}/version until stopped (Ctrl-C)`);
