@@ -41,14 +41,15 @@ export class ContainerDecoder {
     const end = text.indexOf(' ', at + 7);
     const after = text.charCodeAt(at + 8);
     if ((tag !== 80 && tag !== 70) || (after !== 32 && after !== 58 && after > 32)) return 'bad_cri';
-    // The header is ASCII, so its length in characters is its length in bytes.
-    const bytes = bufferOf(record.value!).subarray(end < 0 ? text.length : end + 1);
+    // The header is ASCII, so its length in characters is its length in bytes; a byte-order mark is not in the text.
+    const mark = record.value![0] === 0xef ? 3 : 0;
+    const bytes = bufferOf(record.value!).subarray(mark + (end < 0 ? text.length : end + 1));
     this.take(record, recordIndex, out);
     this.part(withoutLineBreakBytes(bytes), stream, timeMs, tag === 80);
     return undefined;
   }
 
-  /** A Docker json-file object; undefined reason always, since `isDocker` said it is one. */
+  /** An object that `isDocker` said is a line of Docker's json-file. */
   decodeDocker(line: DockerLine, record: SourceRecord, recordIndex: number, out: EventBatch): void {
     const parsed = textTimeMs(line.time);
     this.take(record, recordIndex, out);

@@ -105,7 +105,6 @@ export const senderNames: NameTable = {
     'peer',
     'client',
     'attr.remote',
-    'host_ip',
   ],
   'client.port': ['source.port', 'network.peer.port', 'req.remotePort', 'remotePort', 'remote_port', 'client_port'],
   'network.peer.address': [

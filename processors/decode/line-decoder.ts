@@ -67,7 +67,11 @@ export class LineDecoder implements SyslogContent {
   logfmt(text: string, row: RowWriter): boolean {
     if (!isLogfmt(text)) return false;
     if (isRouterLine(text)) fillRouter(text, row, this.routerNames);
-    else fillLogfmt(text, row);
+    else {
+      fillLogfmt(text, row);
+      // Where no pair is the message, the line is.
+      row.fallbackMessage(text);
+    }
     return true;
   }
 }

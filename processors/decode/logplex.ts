@@ -84,7 +84,8 @@ export function fillHeroku(parts: Frame, row: RowWriter, routerNames: FieldNames
     row.text('service.name', dot > 0 ? process.slice(0, dot) : process);
   }
   row.from('own');
-  if ((part === 'logplex' || part === 'app') && fillLoss(text, row)) return;
+  // Only Logplex is believed: a loss marks windows degraded, and an application's line may hold a stranger's words.
+  if (part === 'logplex' && fillLoss(text, row)) return;
   if (part === 'router') fillRouter(text, row, routerNames);
   else if (part === 'dyno') fillDyno(text, row);
   else if (part === 'postgres') fillPostgres(text, row);

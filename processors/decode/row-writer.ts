@@ -103,6 +103,14 @@ export class RowWriter {
     this.out.commitRow();
   }
 
+  /** The message of a row that has no other. */
+  fallbackMessage(text: string): void {
+    const before = this.penalty;
+    this.penalty = envelopePenalty;
+    this.text('message', text);
+    this.penalty = before;
+  }
+
   /** Puts a text under a name, the OpenTelemetry one or the sender's. */
   text(name: string, value: string | undefined, names: FieldNames = this.names): void {
     if (value === undefined) return;

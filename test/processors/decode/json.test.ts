@@ -280,3 +280,16 @@ test('extractors find fields in the message, by dataset, and go before what is t
   expect(() => new Harness({ fields: [], extractors: [{ pattern: '(' }] })).toThrow(/extractor "\(": expected a regular expression/);
   expect(() => new Harness({ fields: [], extractors: [{ pattern: 'x' }] })).toThrow(/named group/);
 });
+
+test('a megabyte of brackets is a reject, whatever closes it', () => {
+  const harness = new Harness({ fields: ['a'] });
+  const count = 400_000;
+  expect(
+    harness.decode([
+      `{"a":${'['.repeat(count)}`,
+      `{"a":${'['.repeat(count)}${']'.repeat(count)}}`,
+      `[${'{"a":['.repeat(100)}${']}'.repeat(100)}]`,
+    ]),
+  ).toEqual([]);
+  expect(harness.rejects.reasons).toEqual(['bad_json', 'too_deep', 'too_deep']);
+});

@@ -120,3 +120,12 @@ test('a loss line says since when', () => {
   ]);
   expect([...harness.out.lostSinceMs.subarray(0, 2)]).toEqual([Date.parse('2017-08-31T14:44:12Z'), Number.NaN]);
 });
+
+test('an application cannot claim that messages were lost', () => {
+  const row = decodeOne(
+    '<190>1 2017-08-31T14:47:14+00:00 host app web.1 - Error L10 (output buffer overflow): 2 messages dropped since 2017-08-31T14:44:12+00:00.',
+    ['event.name'],
+    heroku,
+  );
+  expect(row).toMatchObject({ dataset: 'heroku.app', lost: 0, fields: {} });
+});

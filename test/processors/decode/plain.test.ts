@@ -40,7 +40,7 @@ test('logfmt: quotes, escapes, empty and absent values, numbers where the field 
 test('named formats take what is theirs and nothing else', () => {
   const harness = new Harness({ fields: ['message', 'a'] });
   expect(harness.decode(['{"a":1}'], { format: 'plain' })[0].fields).toEqual({ message: '{"a":1}' });
-  expect(harness.decode(['a=1 b=2', 'no pairs here'], { format: 'logfmt' }).map((row) => row.fields)).toEqual([{ a: '1' }]);
+  expect(harness.decode(['a=1 b=2', 'no pairs here'], { format: 'logfmt' }).map((row) => row.fields)).toEqual([{ message: 'a=1 b=2', a: '1' }]);
   expect(harness.rejects.reasons).toEqual(['bad_logfmt']);
   expect(harness.decode(['{"a":1}', 'a=1', '"text"'], { format: 'json' }).map((row) => row.fields)).toEqual([{ a: 1 }]);
   expect(harness.rejects.reasons).toEqual(['bad_json', 'not_an_object']);
@@ -50,4 +50,8 @@ test('a record that its source rejected keeps that reason', () => {
   const harness = new Harness({ fields: ['message'] });
   expect(harness.decode(['rest of a body'], { headers: { 'streamgauge-reject': 'bad_frame' } })).toEqual([]);
   expect(harness.rejects.reasons).toEqual(['bad_frame']);
+});
+
+test('a logfmt line without a message is its own message', () => {
+  expect(decodeOne('a=1 b=2', ['message', 'a']).fields).toEqual({ message: 'a=1 b=2', a: '1' });
 });
