@@ -1,6 +1,7 @@
 /** `streamgauge check`: every rule of the folders, parsed and run through its own test. */
 import type { Writable } from 'node:stream';
 import { ExitCode } from './errors.ts';
+import { printable } from './printable.ts';
 import { testRule } from './rule-test.ts';
 import { findRules } from './rules.ts';
 
@@ -17,7 +18,7 @@ export async function check(folders: readonly string[], out: Writable): Promise<
     out.write(
       `${verdict} ${rule.id.padEnd(32)} ${rule.status.padEnd(8)} ${String(records).padStart(4)} records, ${findings.length} findings\n`,
     );
-    for (const problem of problems) out.write(`     ${problem}\n`);
+    for (const problem of problems) out.write(`     ${printable(problem)}\n`);
     if (problems.length > 0) failed++;
   }
   const live = rules.filter(({ rule }) => rule.status === 'live').length;

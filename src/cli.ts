@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Commands only: reads flags, picks parts, maps failures to exit codes (0 fine, 1 findings of a failed check, 2 bad usage or config, 3 a dependency unreachable). */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { type Logger, pino } from 'pino';
 import { backtestCommand } from './backtest/command.ts';
 import { check } from './check.ts';
@@ -40,7 +40,7 @@ program
   .command('run')
   .description('sources -> findings, with health, metrics and drains over HTTP')
   .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
-  .option('--log-level <level>', 'debug, info, warn or error', 'info')
+  .addOption(new Option('--log-level <level>', 'how much to log').choices(['debug', 'info', 'warn', 'error']).default('info'))
   .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
     const config = await loadConfig(file);
     const version = { version: packageVersion(), ...buildOf() };

@@ -23,10 +23,10 @@ export async function doctor(config: Config, out: Writable): Promise<number> {
   for (const { what, run } of checksOf(config)) {
     try {
       const remark = await run();
-      out.write(`${remark === undefined ? 'ok  ' : 'note'} ${what}${remark === undefined ? '' : `: ${printable(remark)}`}\n`);
+      out.write(`${remark === undefined ? 'ok  ' : 'note'} ${printable(what)}${remark === undefined ? '' : `: ${printable(remark)}`}\n`);
     } catch (error) {
       failed++;
-      out.write(`FAIL ${what}: ${printable(error instanceof Error ? error.message : String(error))}\n`);
+      out.write(`FAIL ${printable(what)}: ${printable(error instanceof Error ? error.message : String(error))}\n`);
     }
   }
   out.write(failed === 0 ? 'everything the config names can be used\n' : `${failed} checks failed\n`);

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Logger } from 'pino';
+import { formats } from '../../processors/decode/create-decoder.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { UsageError } from '../errors.ts';
 import { printable } from '../printable.ts';
@@ -39,7 +40,7 @@ export function backtestCommand(program: Command, logger: (level: string) => Log
     .option('--since <time>', 'only events from this time on (ISO 8601)')
     .option('--until <time>', 'only events before this time')
     .option('--dataset <name>', 'the dataset of records that do not name their own', 'app')
-    .option('--format <name>', 'how records are written', 'auto')
+    .addOption(new Option('--format <name>', 'how records are written').choices(formats).default('auto'))
     .option('--brokers <list>', 'Kafka brokers, with commas (default: those of the config)')
     .option('--out <place>', 'a folder for findings.jsonl, or - for standard output', '-')
     .option('--scores <file>', 'one row per evaluated window and key')
