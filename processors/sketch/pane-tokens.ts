@@ -17,12 +17,14 @@ export class PaneTokens {
   private readonly precision: number;
   private readonly exactLimit: number;
   private readonly held: Uint32Array;
+  private readonly registers: Uint8Array;
 
   constructor(slab: Slab, precision: number, exactLimit: number) {
     this.slab = slab;
     this.precision = precision;
     this.exactLimit = exactLimit;
     this.held = new Uint32Array(exactLimit);
+    this.registers = new Uint8Array(2 ** precision);
   }
 
   add(entry: number, token: number): void {
@@ -139,7 +141,7 @@ export class PaneTokens {
   }
 
   private promote(entry: number): void {
-    const registers = new Uint8Array(2 ** this.precision);
+    const registers = this.registers.fill(0);
     this.raiseRegisters(entry, registers, this.held);
     this.release(entry);
     const log2 = this.precision - 2;
