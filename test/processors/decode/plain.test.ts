@@ -40,7 +40,9 @@ test('logfmt: quotes, escapes, empty and absent values, numbers where the field 
 test('named formats take what is theirs and nothing else', () => {
   const harness = new Harness({ fields: ['message', 'a'] });
   expect(harness.decode(['{"a":1}'], { format: 'plain' })[0].fields).toEqual({ message: '{"a":1}' });
-  expect(harness.decode(['a=1 b=2', 'no pairs here'], { format: 'logfmt' }).map((row) => row.fields)).toEqual([{ message: 'a=1 b=2', a: '1' }]);
+  expect(harness.decode(['a=1 b=2', 'no pairs here'], { format: 'logfmt' }).map((row) => row.fields)).toEqual([
+    { message: 'a=1 b=2', a: '1' },
+  ]);
   expect(harness.rejects.reasons).toEqual(['bad_logfmt']);
   expect(harness.decode(['{"a":1}', 'a=1', '"text"'], { format: 'json' }).map((row) => row.fields)).toEqual([{ a: 1 }]);
   expect(harness.rejects.reasons).toEqual(['bad_json', 'not_an_object']);
