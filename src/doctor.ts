@@ -1,5 +1,6 @@
 /** `streamgauge doctor`: tries every edge the config names, the way a run would use it, and says what to do about what fails. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -81,17 +82,36 @@ function drainRemark(credentials: number): string | undefined {
 
 async function canWrite(folder: string): Promise<undefined> {
   const probe = join(folder, `.streamgauge-doctor-${process.pid}`);
-  await mkdir(folder, { recursive: true });
-  await writeFile(probe, 'x', { flush: true });
-  await rm(probe);
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(probe, 'x', { flush: true });
+    await rm(probe);
+  } catch (error) {
+    throw new Error(`cannot write into ${folder}: ${(error as Error).message}; name another folder, or give this user the right`);
+  }
+  return undefined;
 }
 
 async function filesAreThere(paths: readonly string[], follow: boolean): Promise<string | undefined> {
   if (paths.includes('-')) return undefined;
-  const files = await listFiles(paths, process.cwd());
-  if (files.length > 0) return undefined;
-  if (follow) return 'no such file yet; it is waited for';
-  throw new Error(`expected files at ${paths.join(', ')}, found none`);
+  const listed = await listFiles(paths, process.cwd());
+  // A path without a pattern is listed whether or not the file is there.
+  const files = listed.filter(({ path }) => existsSync(path));
+  for (const { path } of files) await mustBeReadable(path);
+  if (files.length === 0 && follow) return 'no such file yet; it is waited for';
+  if (files.length === 0 || (!follow && files.length < listed.length)) {
+    const missing = files.length === 0 ? paths : listed.filter((file) => !files.includes(file)).map(({ path }) => path);
+    throw new Error(`expected files at ${missing.join(', ')}, found none; correct the path in the config`);
+  }
+  return undefined;
+}
+
+async function mustBeReadable(path: string): Promise<void> {
+  try {
+    await access(path, constants.R_OK);
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${(error as Error).message}; give this user the right`);
+  }
 }
 
 function canListen(host: string, port: number): Promise<undefined> {
