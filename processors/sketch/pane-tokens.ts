@@ -17,14 +17,12 @@ export class PaneTokens {
   private readonly precision: number;
   private readonly exactLimit: number;
   private readonly held: Uint32Array;
-  private readonly registers: Uint8Array;
 
   constructor(slab: Slab, precision: number, exactLimit: number) {
     this.slab = slab;
     this.precision = precision;
     this.exactLimit = exactLimit;
     this.held = new Uint32Array(exactLimit);
-    this.registers = new Uint8Array(2 ** precision);
   }
 
   add(entry: number, token: number): void {
@@ -118,7 +116,8 @@ export class PaneTokens {
       this.promote(entry);
       this.add(entry, token);
     } else if (cell < 0 || count >= fullAt(1 << log2)) {
-      this.addToTable(entry, this.rebuild(entry, log2 + 1), token);
+      // By four once it is worth it: an open pane's table does not live long, and rehashing costs more than its room.
+      this.addToTable(entry, this.rebuild(entry, log2 + (log2 < 3 ? 1 : 2)), token);
     } else {
       cells[cell] = token;
       words[at + 3] = count + 1;
@@ -141,18 +140,15 @@ export class PaneTokens {
   }
 
   private promote(entry: number): void {
-    const registers = this.registers.fill(0);
-    this.raiseRegisters(entry, registers, this.held);
+    const count = this.tokens(entry, this.held);
     this.release(entry);
     const log2 = this.precision - 2;
     const block = this.slab.allocate(log2);
-    const words = this.slab.chunks[block >>> 16];
     const base = block & 0xffff;
-    words.fill(0, base, base + (1 << log2));
+    this.slab.chunks[block >>> 16].fill(0, base, base + (1 << log2));
     this.set(entry, block, dense, log2, 0);
-    for (let register = 0; register < registers.length; register++) {
-      if (registers[register] > 0) this.raise(block, register, registers[register]);
-    }
+    const mask = 2 ** this.precision - 1;
+    for (let i = 0; i < count; i++) this.raise(block, this.held[i] & mask, rankOf(this.held[i], this.precision));
   }
 
   private set(entry: number, block: number, form: number, log2: number, count: number): void {

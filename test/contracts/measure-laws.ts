@@ -101,8 +101,8 @@ function gaussian(random: () => number): number {
 
 export function matchOf(event: LawEvent): Match {
   const { timeMs, number, valueLow, valueHigh, counted, partition, offset } = event;
-  const events = undefined as unknown as Match['events'];
-  return { rule: 0, timeMs, keyLow: 0, keyHigh: 0, number, valueLow, valueHigh, counted, partition, offset, sampleHash: 0, events, row: 0 };
+  // The fields that measures read; the rest is for the stages before them.
+  return { timeMs, number, valueLow, valueHigh, counted, partition, offset } as Match;
 }
 
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {

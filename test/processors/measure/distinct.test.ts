@@ -81,6 +81,20 @@ describe('distinct', () => {
     }
   });
 
+  it.each([3, 400])('a pane that opens again after later ones closed (a tick passed it by) still counts, %i values a pane', (count) => {
+    const measures = [new Distinct(windowPanes), new Distinct(windowPanes)];
+    const valuesOf = (pane: number, part: number) =>
+      Array.from({ length: count }, (_, i) => eventOf(pane, pane * 100_003 + i * 7919, part * 31 + i * 104_729));
+    for (let pane = 1; pane <= 8; pane++) {
+      for (const event of valuesOf(pane, 1)) for (const measure of measures) measure.add(0, pane, matchOf(event));
+      if (pane === 3) for (const event of valuesOf(pane, 2)) measures[0].add(0, pane, matchOf(event));
+      for (const measure of measures) measure.close(0, pane);
+    }
+    for (const event of valuesOf(3, 2)) measures[1].add(0, 3, matchOf(event));
+    measures[1].close(0, 8);
+    for (let first = 1; first <= 8; first++) expect(measures[1].value(0, first, 8)).toBe(measures[0].value(0, first, 8));
+  });
+
   it('refuses a precision or a window that its registers cannot hold', () => {
     expect(() => new Distinct(60, 9)).toThrow('expected a whole number from 10 to 14');
     expect(() => new Distinct(5000, 14)).toThrow('use a longer slide');

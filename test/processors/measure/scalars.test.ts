@@ -103,4 +103,8 @@ describe('measures that are a few numbers a pane', () => {
     make({ kind: 'min', field: 'f' })().snapshot(out);
     expect(() => make({ kind: 'max', field: 'f' })().restore(new SnapshotReader(out.done()))).toThrow(SnapshotError);
   });
+
+  it('a measure that is not there yet is refused with a way on', () => {
+    expect(make({ kind: 'digits', field: 'f' })).toThrow('not there yet: use quantile');
+  });
 });
