@@ -50,6 +50,9 @@ export function backtestCommand(program: Command, logger: (level: string) => Log
 async function runBacktest(flags: BacktestFlags, log: Logger, stop: AbortSignal): Promise<void> {
   const config = await loadConfig(flags.config);
   const span = spanOf(flags);
+  if (flags.scores === '-' && flags.out === '-') {
+    throw new UsageError(['--scores -: expected findings to go elsewhere (--out DIR), found both on standard output']);
+  }
   const defaults = { latenessMs: config.time.latenessMs };
   const rules = await loadRules(flags.rules ?? config.rules, flags.rules === undefined ? config.overrides : {}, defaults);
   const sink = flags.out === '-' ? createStdoutSink() : await freshFile(flags.out);

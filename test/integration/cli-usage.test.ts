@@ -58,6 +58,7 @@ describe('the command', () => {
     [['backtest', '--from', 'x', '--format', 'xml'], /'xml' is invalid. Allowed choices are auto, json/],
     [['backtest', '--from', 'x', '--since', 'yesterday'], /--since: expected an ISO 8601 time such as \S+, found "yesterday"/],
     [['backtest', '--from', 'x', '--since', '2026-02-01', '--until', '2026-01-01'], /--since 2026-02-01: expected a time before --until/],
+    [['backtest', '--from', '-', '--scores', '-'], /--scores -: expected findings to go elsewhere/],
     [['backtest', '--from', 'nowhere.jsonl'], /nowhere.jsonl: no such file/],
     [['backtest', '--from', 'kafka:logs'], /--from kafka:TOPIC: expected brokers, by --brokers/],
     [['backtest', '--rules', 'nowhere', '--from', '-'], /nowhere: expected a folder of rules, found nothing there/],

@@ -13,9 +13,17 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 const builds = path.join(root, 'node_modules', '.cache', 'streamgauge-build');
 const staleMs = 3_600_000;
 
-/** The path of the built command; builds it if these sources were not built before. Throws what the compiler says. */
+let built: string | undefined;
+
+/** The path of the built command; builds it if these sources were not built before. Throws what the compiler says if nothing came of it. */
 export function builtCommand(): string {
-  const folder = path.join(builds, digestOf(['tsconfig.json', 'tsconfig.build.json', 'package.json', 'src', 'processors', 'schemas']));
+  built ??= build();
+  return built;
+}
+
+function build(): string {
+  const digest = sourceDigest();
+  const folder = path.join(builds, digest);
   const command = path.join(folder, 'dist', 'src', 'cli.js');
   if (existsSync(command)) return command;
   mkdirSync(builds, { recursive: true });
@@ -26,12 +34,14 @@ export function builtCommand(): string {
     cwd: root,
     encoding: 'utf8',
   });
-  // The compiler writes what it can in spite of a wrong type; those are told by `npm run types`.
-  if (status !== 0) console.warn(`the build has mistakes:\n${stdout}`);
   if (!existsSync(path.join(work, 'dist', 'src', 'cli.js'))) throw new Error(`tsc built no command:\n${stdout}`);
   symlinkSync(path.join(root, 'package.json'), path.join(work, 'package.json'));
   mkdirSync(path.join(work, 'processors'));
   symlinkSync(path.join(root, 'processors', 'rules'), path.join(work, 'processors', 'rules'));
+  // The compiler writes what it can in spite of a wrong type (`npm run types` fails for it); nobody else gets such a build, nor one of
+  // sources that were being edited.
+  if (status !== 0) console.warn(`the build has mistakes:\n${stdout}`);
+  if (status !== 0 || sourceDigest() !== digest) return path.join(work, 'dist', 'src', 'cli.js');
   try {
     renameSync(work, folder);
   } catch {
@@ -41,14 +51,14 @@ export function builtCommand(): string {
   return command;
 }
 
-function digestOf(places: readonly string[]): string {
+function sourceDigest(): string {
   const hash = createHash('sha256');
   const add = (file: string): void => {
     if (statSync(file).isDirectory()) {
       for (const entry of readdirSync(file).sort()) add(path.join(file, entry));
     } else if (/\.(ts|json)$/.test(file)) hash.update(file).update('\0').update(readFileSync(file)).update('\0');
   };
-  for (const place of places) add(path.join(root, place));
+  for (const place of ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'src', 'processors', 'schemas']) add(path.join(root, place));
   return hash.digest('hex').slice(0, 16);
 }
 
