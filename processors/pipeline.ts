@@ -1,5 +1,5 @@
 /** The whole path of a record, on one screen: decode -> watermark -> match -> window -> detect. Pure: bytes and ticks in, findings out. */
-import { type BuiltRule, buildRule } from './build-rule.ts';
+import { buildGroup, type GroupStages } from './build-group.ts';
 import { Counters, countBy } from './counters.ts';
 import { createDecoder, type DecodeOptions } from './decode/create-decoder.ts';
 import { type Decoder, Rejects } from './decode/decoder.ts';
@@ -7,11 +7,14 @@ import { EventBatch, FieldPlan } from './decode/event-batch.ts';
 import type { Finding, Score } from './detect/finding.ts';
 import { compileKey } from './match/key.ts';
 import { type MatchIntake, RuleSet } from './match/rule-set.ts';
+import { readGroups, writeGroups } from './pipeline-state.ts';
 import { partitionKey, type RecordBatch, type SourceRecord } from './record.ts';
 import type { Rule } from './rule.ts';
+import { groupRules, type RuleGroup } from './rule-group.ts';
 import { hashKeyOf, publishedHashKey } from './sketch/hash.ts';
+import { type Slices, whole } from './slices.ts';
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts';
-import { partitionSeed, sampleHash } from './window/sample-hash.ts';
+import { partitionHash, sampleHash } from './window/sample-hash.ts';
 import { type Tick, Watermark } from './window/watermark.ts';
 import { WindowStage } from './window/window-stage.ts';
 
@@ -27,14 +30,14 @@ export interface PipelineOptions {
   readonly score?: (score: Score) => void;
 }
 
+/** Each step comes in two forms: whole, and (`…InSlices`) as a generator that pauses, for a caller with others to serve. */
 export class Pipeline {
   readonly counters = new Counters();
   /** Records of the last batch that could not be decoded or placed in time. */
   readonly rejects = new Rejects();
   readonly watermark = new Watermark();
-  /** In the order of the rules. */
-  readonly stages: readonly BuiltRule[];
-  private readonly rules: readonly Rule[];
+  /** In the order of the groups. */
+  readonly stages: readonly GroupStages[];
   private readonly hashKey: Uint32Array;
   private readonly decoder: Decoder;
   private readonly events: EventBatch;
@@ -49,47 +52,64 @@ export class Pipeline {
 
   constructor(rules: readonly Rule[], options: PipelineOptions = {}) {
     const plan = new FieldPlan();
-    this.rules = rules;
+    const groups = groupRules(rules);
     this.hashKey = hashKeyOf(options.hashKey ?? publishedHashKey);
-    this.ruleSet = new RuleSet(rules, plan, this.hashKey);
+    this.ruleSet = new RuleSet(
+      groups.map((group) => group.rules[0]),
+      plan,
+      this.hashKey,
+    );
     this.decoder = createDecoder({ ...options.decode, plan });
     this.events = new EventBatch(plan, this.hashKey);
     this.futureSkewMs = options.futureSkewMs ?? 300_000;
     this.fromMs = options.span?.fromMs ?? Number.NEGATIVE_INFINITY;
     this.toMs = options.span?.toMs ?? Number.POSITIVE_INFINITY;
-    this.stages = rules.map((rule) => buildRule(rule, { score: options.score, partitionName: (index) => this.watermark.name(index) }));
+    const partitionName = (index: number) => this.watermark.name(index);
+    this.stages = groups.map((group) => buildGroup(group, { score: options.score, partitionName }));
     const keyedWindows = this.stages.map(({ windows }) => windows);
-    this.windows = new WindowStage(rules, keyedWindows, this.watermark, this.counters);
+    this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters);
+    const count = (counter: Record<string, number>, group: RuleGroup) => {
+      for (const { id } of group.rules) countBy(counter, id);
+    };
     this.intake = {
-      match: (match, key) => this.windows.add(match, key) && this.detected(match.rule),
-      keyMissing: (rule) => countBy(this.counters.keyMissing, rules[rule].id),
-      valueMissing: (rule) => countBy(this.counters.wrongType, rules[rule].id),
+      match: (match, key) => this.windows.add(match, key) && this.detected(match.group),
+      keyMissing: (group) => count(this.counters.keyMissing, groups[group]),
+      valueMissing: (group) => count(this.counters.wrongType, groups[group]),
     };
   }
 
   /** One partition's records in, findings out. Live runs, drains and backtests all go through here; how input is cut into batches changes nothing. */
-  process(batch: RecordBatch): Finding[] {
-    const { events, watermark, windows } = this;
+  *processInSlices(batch: RecordBatch): Slices<Finding[]> {
     const name = partitionKey(batch.topic, batch.partition);
-    const partition = watermark.partition(name);
-    const seed = partitionSeed(name);
+    const partition = this.watermark.partition(name);
+    const place = { partition, partitionHash: partitionHash(name), offset: 0, sampleHash: 0 };
     this.decode(batch);
-    for (let row = 0; row < events.length; row++) {
-      const record = batch.records[events.recordIndex[row]];
+    for (let row = 0; row < this.events.length; row++) {
+      const record = batch.records[this.events.recordIndex[row]];
       if (!this.placeInTime(row, record, partition)) continue;
-      watermark.observe(partition, events.timeMs[row]);
-      if (watermark.lowMs >= windows.nextDueMs) this.close();
-      if (events.lost[row] > 0) this.lost(row, partition);
-      this.ruleSet.match(events, row, partition, record.offset, sampleHash(seed, record.offset), this.intake);
+      this.watermark.observe(partition, this.events.timeMs[row]);
+      if (this.watermark.lowMs >= this.windows.nextDueMs) yield* this.close();
+      if (this.events.lost[row] > 0) this.lost(row, partition);
+      place.offset = record.offset;
+      place.sampleHash = sampleHash(place.partitionHash, record.offset);
+      this.ruleSet.match(this.events, row, place, this.intake);
     }
     return this.takeFindings();
   }
 
+  process(batch: RecordBatch): Finding[] {
+    return whole(this.processInSlices(batch));
+  }
+
   /** The clock's word on quiet streams: passes idle partitions by, and closes what only waited for them. */
-  tick(tick: Tick): Finding[] {
+  *tickInSlices(tick: Tick): Slices<Finding[]> {
     this.watermark.tick(tick);
-    this.close();
+    yield* this.close();
     return this.takeFindings();
+  }
+
+  tick(tick: Tick): Finding[] {
+    return whole(this.tickInSlices(tick));
   }
 
   /** These partitions exist, and the watermark must wait for them. */
@@ -98,19 +118,23 @@ export class Pipeline {
   }
 
   /** A partition has no more records: the watermark waits for it no longer. */
-  ended(key: string): Finding[] {
+  *endedInSlices(key: string): Slices<Finding[]> {
     this.watermark.end(this.watermark.partition(key));
-    this.close();
+    yield* this.close();
     return this.takeFindings();
   }
 
   /** End of input, the last tick: closes every pane up to the one that holds the newest event. */
-  finish(): Finding[] {
+  *finishInSlices(): Slices<Finding[]> {
     const { highMs } = this.watermark;
     if (highMs > this.watermark.lowMs) this.watermark.lowMs = highMs;
-    this.close();
-    this.windows.closeAll(highMs, (rule) => this.detected(rule));
+    yield* this.close();
+    yield* this.windows.closeAll(highMs, (group) => this.detected(group));
     return this.takeFindings();
+  }
+
+  finish(): Finding[] {
+    return whole(this.finishInSlices());
   }
 
   /** The state between two calls, whole. The hash key and the options are not in it: they must be the same at `restore`. */
@@ -120,20 +144,12 @@ export class Pipeline {
     out.u32(this.started ? 1 : 0);
     this.watermark.snapshot(out);
     this.decoder.snapshot(out);
-    out.u32(this.rules.length);
-    const ruleState = new SnapshotWriter(1 << 16);
-    this.stages.forEach((stage, index) => {
-      ruleState.reset();
-      stage.windows.snapshot(ruleState);
-      stage.detection.snapshot(ruleState);
-      out.text(ruleIdentity(this.rules[index]));
-      out.array(ruleState.done());
-    });
+    writeGroups(this.stages, out);
     return out.done();
   }
 
   /**
-   * Goes on from a snapshot. A rule that was changed since, or is new, begins with nothing; returns the ids of those. Throws
+   * Goes on from a snapshot. Rules that were changed since, or are new, begin with nothing; returns the ids of those. Throws
    * `SnapshotError` if the bytes are no snapshot; the pipeline must then be thrown away.
    */
   restore(bytes: Uint8Array): string[] {
@@ -142,22 +158,10 @@ export class Pipeline {
     this.started = from.u32() === 1;
     this.watermark.restore(from);
     this.decoder.restore(from);
-    const states = new Map<string, Uint8Array>();
-    for (let count = from.u32(); count > 0; count--) states.set(from.text(), from.u8s());
-    const fresh: string[] = [];
-    this.rules.forEach((rule, index) => {
-      const state = states.get(ruleIdentity(rule));
-      if (state === undefined) {
-        fresh.push(rule.id);
-        this.stages[index].windows.passed(this.watermark.lowMs);
-        if (this.started) this.watchAll(index, this.watermark.lowMs);
-        return;
-      }
-      const ruleFrom = new SnapshotReader(state);
-      this.stages[index].windows.restore(ruleFrom);
-      this.stages[index].detection.restore(ruleFrom);
-    });
-    return fresh;
+    const fresh = readGroups(this.stages, from);
+    for (const { windows } of fresh) windows.passed(this.watermark.lowMs);
+    if (this.started) for (const stages of fresh) this.watchAll(stages, this.watermark.lowMs);
+    return fresh.flatMap(({ group }) => group.rules.map(({ id }) => id));
   }
 
   private decode(batch: RecordBatch): void {
@@ -175,20 +179,18 @@ export class Pipeline {
     if (Number.isNaN(timeMs[row])) {
       timeMs[row] = Number.isNaN(record.timestampMs) ? this.watermark.newest(partition) : record.timestampMs;
       this.counters.timeFromRecord++;
-      if (Number.isFinite(timeMs[row])) return true;
-      this.setAside(row, 'no_time');
-      return false;
-    }
-    if (timeMs[row] > record.timestampMs + this.futureSkewMs) {
-      this.setAside(row, 'future_dated');
-      return false;
+      if (!Number.isFinite(timeMs[row])) return this.setAside(row, 'no_time');
+    } else if (timeMs[row] > record.timestampMs + this.futureSkewMs) {
+      this.counters.futureDated++;
+      return this.setAside(row, 'future_dated');
     }
     return timeMs[row] >= this.fromMs && timeMs[row] < this.toMs;
   }
 
-  private setAside(row: number, reason: 'no_time' | 'future_dated'): void {
+  private setAside(row: number, reason: 'no_time' | 'future_dated'): false {
     this.rejects.add(this.events.recordIndex[row], reason);
     countBy(this.counters.rejected, reason);
+    return false;
   }
 
   /** The sender says that messages were lost: the windows they may have belonged to must know. */
@@ -200,32 +202,30 @@ export class Pipeline {
   }
 
   /** Closes every pane that the watermark has passed. */
-  private close(): void {
+  private *close(): Slices<void> {
     const { lowMs } = this.watermark;
     if (!Number.isFinite(lowMs)) return;
-    if (!this.started) this.start();
-    this.windows.close(lowMs, (rule) => this.detected(rule));
+    if (!this.started) {
+      this.started = true;
+      for (const stages of this.stages) this.watchAll(stages, this.watermark.startMs);
+    }
+    yield* this.windows.close(lowMs, (group) => this.detected(group));
   }
 
-  /** From here on a rule with `key: all` hears silence, even if nothing of its own has come yet. */
-  private start(): void {
-    this.started = true;
-    this.rules.forEach((_, index) => {
-      this.watchAll(index, this.watermark.startMs);
-    });
-  }
-
-  private watchAll(index: number, sinceMs: number): void {
-    const { key: parts, detect } = this.rules[index];
-    if (parts.length > 0 || !detect.some(({ kind }) => kind === 'silence')) return;
+  /** A rule with `key: all` hears silence from `sinceMs` on, even if nothing of its own has come yet. */
+  private watchAll({ group, windows }: GroupStages, sinceMs: number): void {
+    const [{ key: parts }] = group.rules;
+    if (parts.length > 0 || !group.rules.some(({ detect }) => detect.some(({ kind }) => kind === 'silence'))) return;
     const key = compileKey(parts, this.events.plan);
     key.read(this.events, 0, this.hashKey);
-    this.stages[index].windows.watch(key.low, key.high, key.text(), sinceMs);
+    windows.watch(key.low, key.high, key.text(), sinceMs);
   }
 
-  private detected(rule: number): void {
-    const found = this.stages[rule].detection.take();
-    if (found.length > 0) this.findings.push(...found);
+  private detected(group: number): void {
+    for (const detection of this.stages[group].detections) {
+      const found = detection.take();
+      if (found.length > 0) this.findings.push(...found);
+    }
   }
 
   private takeFindings(): Finding[] {
@@ -234,9 +234,4 @@ export class Pipeline {
     this.counters.findings += findings.length;
     return findings;
   }
-}
-
-/** What a rule's state depends on: all of it but the words. */
-function ruleIdentity({ title: _, finding, severity: __, ...rest }: Rule): string {
-  return JSON.stringify({ ...rest, muteMs: finding.muteMs });
 }

@@ -1,7 +1,6 @@
 /** What `/healthz` and `/metrics` ask of a running engine. */
 
 import type { Pipeline } from '../processors/pipeline.ts';
-import type { Rule } from '../processors/rule.ts';
 import type { Engine } from './engine.ts';
 import type { HealthReason, Status } from './http/health.ts';
 import type { MetricsInput } from './http/metrics.ts';
@@ -12,7 +11,6 @@ import type { Source } from './source/source.ts';
 export interface Observed {
   readonly engine: Engine;
   readonly pipeline: Pipeline;
-  readonly rules: readonly Rule[];
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
   readonly drains: readonly Drain[];
@@ -34,14 +32,19 @@ export function statusOf({ engine, sources, sinks }: Observed): Status {
   };
 }
 
-export function metricsOf({ engine, pipeline, rules, drains }: Observed): MetricsInput {
+export function metricsOf({ engine, pipeline, drains }: Observed): MetricsInput {
   return {
     counters: () => pipeline.counters,
     rules: () =>
-      rules.map(({ id }, index) => {
-        const { windows } = pipeline.stages[index];
-        return { rule: id, keys: windows.keyCount, stateBytes: windows.bytes(), evicted: 0 };
-      }),
+      // Rules that share their windows share the bytes: they are told once, for the first of them.
+      pipeline.stages.flatMap(({ group, windows }) =>
+        group.rules.map(({ id }, index) => ({
+          rule: id,
+          keys: windows.keyCount,
+          stateBytes: index === 0 ? windows.bytes() : 0,
+          evicted: 0,
+        })),
+      ),
     findings: () =>
       [...engine.written].map(([label, count]) => {
         const [rule, severity, activity] = label.split(' ');

@@ -16,6 +16,7 @@ import { partitionKey, type RecordBatch } from '../processors/record.ts';
 import type { CheckpointStore } from './checkpoint/checkpoint.ts';
 import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
+import { inSlices } from './in-slices.ts';
 import { Mutex } from './mutex.ts';
 import { SampleText } from './sample-text.ts';
 import { outageFinding } from './self-finding.ts';
@@ -121,7 +122,7 @@ export class Engine {
       },
       ended: (key) => {
         this.idleness.forget(key);
-        this.inTurn(() => this.write(this.parts.pipeline.ended(key))).catch(() => {});
+        this.inTurn(async () => this.write(await inSlices(this.parts.pipeline.endedInSlices(key)))).catch(() => {});
       },
       batch: (records) => this.inTurn(() => this.accept(source, records)),
       revoked: () => this.inTurn(() => this.checkpoint()),
@@ -147,7 +148,7 @@ export class Engine {
     const key = partitionKey(batch.topic, batch.partition);
     this.sourceOf.set(batch.topic, source);
     this.idleness.seen(key, clock());
-    const findings = pipeline.process(batch);
+    const findings = await inSlices(pipeline.processInSlices(batch));
     if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
     this.positions[key] = batch.records[batch.records.length - 1].offset + 1;
@@ -210,12 +211,12 @@ export class Engine {
     const nowMs = this.parts.clock();
     const idle = this.idleness.idle(nowMs);
     if (idle.length === 0) return;
-    await this.write(this.parts.pipeline.tick({ nowMs, idle }));
+    await this.write(await inSlices(this.parts.pipeline.tickInSlices({ nowMs, idle })));
     this.dirty = true;
   }
 
   private async finish(): Promise<void> {
-    await this.inTurn(() => this.write(this.parts.pipeline.finish()));
+    await this.inTurn(async () => this.write(await inSlices(this.parts.pipeline.finishInSlices())));
   }
 
   /** State and offsets of this instant, then the commit: in that order. */

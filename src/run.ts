@@ -40,7 +40,7 @@ export async function run({ config, log, version, stop }: RunOptions): Promise<v
     },
     { idleMs: config.time.idleMs },
   );
-  const observed: Observed = { engine, pipeline, rules, sources, sinks, drains };
+  const observed: Observed = { engine, pipeline, sources, sinks, drains };
   const driver = sources.find((source) => source.health().driver !== undefined)?.health().driver ?? 'none';
   const server = createServer({
     log,

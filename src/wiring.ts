@@ -14,7 +14,7 @@ import { createFileSink, createStdoutSink } from './sink/ndjson.ts';
 import type { Sink } from './sink/sink.ts';
 import { createFileSource } from './source/file.ts';
 import { createDrain } from './source/http-drain.ts';
-import { KafkaSource } from './source/kafka.ts';
+import { KafkaSource, type OffsetGap } from './source/kafka.ts';
 import type { KafkaConnection } from './source/kafka-client.ts';
 import type { Source } from './source/source.ts';
 import { createStdinSource } from './source/stdin.ts';
@@ -24,7 +24,7 @@ export async function sourceOf(config: SourceConfig, stateDir: string, log: Logg
   switch (config.kind) {
     case 'kafka': {
       const { topics, group, from, dataset, format } = config;
-      const onGap = (gap: object) => log.warn(gap, 'offsets are missing');
+      const onGap = (gap: OffsetGap) => log[gap.kind === 'skipped' ? 'debug' : 'warn'](gap, 'offsets are missing');
       return new KafkaSource({ ...connectionOf(config, log), topics, group, from, dataset, format, onGap });
     }
     case 'drain': {

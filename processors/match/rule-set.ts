@@ -1,23 +1,26 @@
 /**
- * EventBatch row -> Match. All rules, compiled against one field plan and indexed by dataset and by an equality each rule demands, so
+ * EventBatch row -> Match. All rules, by groups that count the same, compiled against one field plan and indexed by dataset and by an equality each rule demands, so
  * that an event is held only against rules that could apply to it: the cost does not grow with the number of rules.
  */
 import { type EventBatch, type FieldPlan, Kind } from '../decode/event-batch.ts';
 import type { Rule } from '../rule.ts';
 import { hashText } from '../sketch/hash.ts';
-import { compileCondition, requiredEqualities } from './condition.ts';
+import { compileCondition, type RequiredEquality, requiredEqualities } from './condition.ts';
 import { compileKey, type KeyReader } from './key.ts';
-import type { Match } from './match.ts';
+import type { Match, RecordPlace } from './match.ts';
 
 /** Takes the matches; the object is reused. */
 export interface MatchIntake {
   match(match: Match, key: KeyReader): unknown;
-  keyMissing(rule: number): void;
-  valueMissing(rule: number): void;
+  keyMissing(group: number): void;
+  valueMissing(group: number): void;
 }
 
 interface CompiledRule {
+  /** Of its group. */
   readonly index: number;
+  readonly from: readonly string[];
+  readonly demands: readonly RequiredEquality[];
   readonly applies: (events: EventBatch, row: number) => boolean;
   readonly key: KeyReader;
   readonly read: ValueReader;
@@ -40,7 +43,6 @@ interface Candidates {
 const maxDatasets = 1024;
 
 export class RuleSet {
-  readonly rules: readonly Rule[];
   private readonly compiled: readonly CompiledRule[];
   private readonly plan: FieldPlan;
   private readonly hashKey: Uint32Array;
@@ -48,13 +50,13 @@ export class RuleSet {
   private readonly hash = new Uint32Array(2);
   private readonly current: Match;
 
-  constructor(rules: readonly Rule[], plan: FieldPlan, hashKey: Uint32Array) {
-    this.rules = rules;
+  /** @param groups one rule of each group. */
+  constructor(groups: readonly Rule[], plan: FieldPlan, hashKey: Uint32Array) {
     this.plan = plan;
     this.hashKey = hashKey;
-    this.compiled = rules.map((rule, index) => compileRule(rule, index, plan));
+    this.compiled = groups.map((rule, index) => compileRule(rule, index, plan));
     this.current = {
-      rule: 0,
+      group: 0,
       timeMs: 0,
       keyLow: 0,
       keyHigh: 0,
@@ -63,6 +65,7 @@ export class RuleSet {
       valueHigh: 0,
       counted: false,
       partition: 0,
+      partitionHash: 0,
       offset: 0,
       sampleHash: 0,
       events: undefined as unknown as EventBatch,
@@ -70,16 +73,17 @@ export class RuleSet {
     };
   }
 
-  /** Hands every match of one event to `into`. `partition`, `offset` and `sampleHash` say where its record lies. */
-  match(events: EventBatch, row: number, partition: number, offset: number, sampleHash: number, into: MatchIntake): void {
+  /** Hands every match of one event to `into`. */
+  match(events: EventBatch, row: number, place: RecordPlace, into: MatchIntake): void {
     const candidates = this.candidatesOf(events.dataset[row]);
     const { current } = this;
     current.events = events;
     current.row = row;
     current.timeMs = events.timeMs[row];
-    current.partition = partition;
-    current.offset = offset;
-    current.sampleHash = sampleHash;
+    current.partition = place.partition;
+    current.partitionHash = place.partitionHash;
+    current.offset = place.offset;
+    current.sampleHash = place.sampleHash;
     for (const rule of candidates.always) this.tryRule(rule, events, row, into);
     for (const { slot, rules } of candidates.byValue) {
       const text = events.text(slot, row);
@@ -119,7 +123,7 @@ export class RuleSet {
       into.keyMissing(rule.index);
       return;
     }
-    current.rule = rule.index;
+    current.group = rule.index;
     current.keyLow = key.low;
     current.keyHigh = key.high;
     current.number = 1;
@@ -163,8 +167,7 @@ export class RuleSet {
     if (known !== undefined) return known;
     if (this.candidates.size >= maxDatasets) this.candidates.clear();
     const made = indexRules(
-      this.compiled.filter((rule) => takesDataset(this.rules[rule.index], dataset)),
-      this.rules,
+      this.compiled.filter(({ from }) => takesDataset(from, dataset)),
       this.plan,
     );
     this.candidates.set(dataset, made);
@@ -173,8 +176,8 @@ export class RuleSet {
 }
 
 /** `from: [heroku]` takes `heroku` and `heroku.router`; no `from` takes everything. */
-function takesDataset(rule: Rule, dataset: string): boolean {
-  return rule.from.length === 0 || rule.from.some((name) => dataset === name || dataset.startsWith(`${name}.`));
+function takesDataset(from: readonly string[], dataset: string): boolean {
+  return from.length === 0 || from.some((name) => dataset === name || dataset.startsWith(`${name}.`));
 }
 
 function compileRule(rule: Rule, index: number, plan: FieldPlan): CompiledRule {
@@ -182,6 +185,8 @@ function compileRule(rule: Rule, index: number, plan: FieldPlan): CompiledRule {
   const field = 'field' in measure ? measure.field : undefined;
   return {
     index,
+    from: rule.from,
+    demands: requiredEqualities(rule.where),
     applies: compileCondition(rule.where, plan),
     key: compileKey(rule.key, plan),
     read: field === undefined ? 'none' : measure.kind === 'distinct' ? 'hash' : 'number',
@@ -191,11 +196,11 @@ function compileRule(rule: Rule, index: number, plan: FieldPlan): CompiledRule {
 }
 
 /** Files each rule under the demanded equality that has the fewest values: the most selective, as far as the rule itself can tell. */
-function indexRules(compiled: readonly CompiledRule[], rules: readonly Rule[], plan: FieldPlan): Candidates {
+function indexRules(compiled: readonly CompiledRule[], plan: FieldPlan): Candidates {
   const always: CompiledRule[] = [];
   const bySlot = new Map<number, Map<string, CompiledRule[]>>();
   for (const rule of compiled) {
-    const [best] = requiredEqualities(rules[rule.index].where).toSorted((a, b) => a.values.length - b.values.length);
+    const [best] = rule.demands.toSorted((a, b) => a.values.length - b.values.length);
     if (best === undefined) {
       always.push(rule);
       continue;

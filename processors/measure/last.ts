@@ -2,8 +2,8 @@ import type { Match } from '../match/match.ts';
 import { PaneScalar } from './pane-scalar.ts';
 
 /**
- * The newest number: of the greatest (time, partition, offset), whatever order the matches came in. Events of one record that have the
- * same time are told apart by the number alone: the greater wins. Entry: pane, partition + 1 (0: empty), time, offset, number (f64).
+ * The newest number: of the greatest (time, hash of the partition, offset), whatever order the matches came in. Events of one record that have the
+ * same time are told apart by the number alone: the greater wins. Entry: pane, the partition's hash (0: empty), time, offset, number (f64).
  */
 export class Last extends PaneScalar {
   readonly monotone = false;
@@ -18,7 +18,7 @@ export class Last extends PaneScalar {
   add(slot: number, pane: number, match: Match): boolean {
     if (!Number.isFinite(match.number)) return false;
     const address = this.table.ensure(slot, pane);
-    this.words[1] = match.partition + 1;
+    this.words[1] = match.partitionHash;
     this.doubles[1] = match.timeMs;
     this.doubles[2] = match.offset;
     this.doubles[3] = match.number + 0;

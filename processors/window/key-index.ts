@@ -1,12 +1,16 @@
 /**
  * 64-bit key hash -> slot, the small dense number under which all state of a key is kept. Open addressing with linear probing and
- * backward-shift deletion (Knuth, TAOCP vol. 3, 6.4 R): no tombstones, so it never degrades however long keys come and go.
+ * backward-shift deletion (Knuth, TAOCP vol. 3, 6.4 R): no tombstones, so it never degrades however long keys come and go. It is cut
+ * into shards that grow each on their own: at half a million keys no growth moves more than a few thousand.
  * Two keys with one hash would be counted as one: at a million keys the chance of any such pair is 3e-8.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import { TextArena } from './text-arena.ts';
 
 const free = 0;
+const shardBits = 6;
+const shardShift = 32 - shardBits;
+const firstPlaces = 16;
 
 export class KeyIndex {
   /** Slots in use. */
@@ -14,8 +18,9 @@ export class KeyIndex {
   /** Slots ever handed out: every slot in use is below it. */
   slotLimit = 0;
   private readonly texts = new TextArena();
-  /** slot + 1 at each place of the table, 0 = free. */
-  private table = new Uint32Array(64);
+  /** By the top bits of the high half: slot + 1 at each place, 0 = free. */
+  private readonly shards: Uint32Array[] = Array.from({ length: 1 << shardBits }, () => new Uint32Array(firstPlaces));
+  private readonly shardSizes = new Uint32Array(1 << shardBits);
   private lows = new Uint32Array(32);
   private highs = new Uint32Array(32);
   private used = new Uint8Array(32);
@@ -23,9 +28,10 @@ export class KeyIndex {
 
   /** The slot of a key, or -1. */
   find(low: number, high: number): number {
-    const mask = this.table.length - 1;
+    const table = this.shards[high >>> shardShift];
+    const mask = table.length - 1;
     for (let place = low & mask; ; place = (place + 1) & mask) {
-      const entry = this.table[place];
+      const entry = table[place];
       if (entry === free) return -1;
       const slot = entry - 1;
       if (this.lows[slot] === low && this.highs[slot] === high) return slot;
@@ -34,34 +40,37 @@ export class KeyIndex {
 
   /** Gives a key that is not there a slot. `low` and `high` as unsigned 32-bit numbers. */
   insert(low: number, high: number, text: string): number {
-    if ((this.size + 1) * 2 > this.table.length) this.rebuild(this.table.length * 2);
+    const shard = high >>> shardShift;
     const slot = this.freeSlots.pop() ?? this.slotLimit++;
     if (slot >= this.lows.length) this.growSlots();
     this.lows[slot] = low;
     this.highs[slot] = high;
     this.used[slot] = 1;
     this.texts.set(slot, text);
+    if ((this.shardSizes[shard] + 1) * 2 > this.shards[shard].length) this.growShard(shard);
     this.place(slot);
-    this.size++;
     return slot;
   }
 
   remove(slot: number): void {
-    const mask = this.table.length - 1;
+    const shard = this.highs[slot] >>> shardShift;
+    const table = this.shards[shard];
+    const mask = table.length - 1;
     let hole = this.lows[slot] & mask;
-    while (this.table[hole] !== slot + 1) hole = (hole + 1) & mask;
-    for (let next = (hole + 1) & mask; this.table[next] !== free; next = (next + 1) & mask) {
-      const home = this.lows[this.table[next] - 1] & mask;
+    while (table[hole] !== slot + 1) hole = (hole + 1) & mask;
+    for (let next = (hole + 1) & mask; table[next] !== free; next = (next + 1) & mask) {
+      const home = this.lows[table[next] - 1] & mask;
       const reachesHole = ((next - home) & mask) >= ((next - hole) & mask);
       if (reachesHole) {
-        this.table[hole] = this.table[next];
+        table[hole] = table[next];
         hole = next;
       }
     }
-    this.table[hole] = free;
+    table[hole] = free;
     this.used[slot] = 0;
     this.texts.free(slot);
     this.freeSlots.push(slot);
+    this.shardSizes[shard]--;
     this.size--;
   }
 
@@ -74,7 +83,8 @@ export class KeyIndex {
   }
 
   bytes(): number {
-    return this.table.byteLength + this.lows.byteLength * 2 + this.used.byteLength + this.texts.byteLength() + this.freeSlots.length * 8;
+    const tables = this.shards.reduce((sum, table) => sum + table.byteLength, 0);
+    return tables + this.lows.byteLength * 2 + this.used.byteLength + this.texts.byteLength() + this.freeSlots.length * 8;
   }
 
   snapshot(out: SnapshotWriter): void {
@@ -97,25 +107,43 @@ export class KeyIndex {
     this.texts.restore(from);
     this.freeSlots = [];
     this.size = 0;
+    this.shardSizes.fill(0);
+    this.shards.forEach((_, shard) => {
+      this.shards[shard] = new Uint32Array(firstPlaces);
+    });
     for (let slot = this.slotLimit - 1; slot >= 0; slot--) {
-      if (this.used[slot] === 1) this.size++;
-      else this.freeSlots.push(slot);
+      if (this.used[slot] === 0) {
+        this.freeSlots.push(slot);
+        continue;
+      }
+      const shard = this.highs[slot] >>> shardShift;
+      if ((this.shardSizes[shard] + 1) * 2 > this.shards[shard].length) this.growShard(shard);
+      this.place(slot);
     }
-    let length = 64;
-    while (length < this.size * 2) length *= 2;
-    this.rebuild(length);
   }
 
-  private rebuild(length: number): void {
-    this.table = new Uint32Array(length);
-    for (let slot = 0; slot < this.slotLimit; slot++) if (this.used[slot] === 1) this.place(slot);
+  private growShard(shard: number): void {
+    const old = this.shards[shard];
+    const table = new Uint32Array(old.length * 2);
+    const mask = table.length - 1;
+    for (let i = 0; i < old.length; i++) {
+      if (old[i] === free) continue;
+      let place = this.lows[old[i] - 1] & mask;
+      while (table[place] !== free) place = (place + 1) & mask;
+      table[place] = old[i];
+    }
+    this.shards[shard] = table;
   }
 
   private place(slot: number): void {
-    const mask = this.table.length - 1;
+    const shard = this.highs[slot] >>> shardShift;
+    const table = this.shards[shard];
+    const mask = table.length - 1;
     let place = this.lows[slot] & mask;
-    while (this.table[place] !== free) place = (place + 1) & mask;
-    this.table[place] = slot + 1;
+    while (table[place] !== free) place = (place + 1) & mask;
+    table[place] = slot + 1;
+    this.shardSizes[shard]++;
+    this.size++;
   }
 
   private growSlots(): void {

@@ -1,68 +1,56 @@
 /**
- * Match -> ClosedWindow: the sliding windows of all keys of one rule.
+ * Match -> ClosedWindow: the sliding windows of all keys of one rule, or of several that count the same.
  *
- * Time is cut into panes of `slideMs`, aligned to the epoch; the window that ends with a pane is the last size/slide panes. Matches go
- * into open panes; when the watermark passes a pane's end by the rule's lateness it closes, and the keys it concerns are judged. What a
- * close sees are the matches of closed panes only, however far ahead other partitions have run: so interleaving cannot show.
+ * Time is cut into panes of `slideMs`, aligned to the epoch; the window that ends with a pane is the last panes up to it. Matches go
+ * into open panes; when the watermark passes a pane's end by the lateness it closes, and the keys it concerns are judged. What a close
+ * sees are the matches of closed panes only, however far ahead other partitions have run: so interleaving cannot show.
  */
 import type { Match } from '../match/match.ts';
 import type { Measure } from '../measure/measure.ts';
-import type { WindowSpec } from '../rule.ts';
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
-import { widen } from '../typed-arrays.ts';
-import { type ClosedWindow, type Evidence, Interest, type SampleRef, type WindowJudge } from './closed-window.ts';
+import type { ClosedWindow } from './closed-window.ts';
 import { Flaws } from './flaws.ts';
-import { KeptSamples } from './kept-samples.ts';
+import { JudgedEvidence } from './judged-evidence.ts';
 import { KeyIndex } from './key-index.ts';
 import { OpenPane } from './open-pane.ts';
-
-const noPane = 0xffffffff;
-
-export interface KeyedWindowsOptions {
-  /** Judge every key at every close, not only those that something new came for (a falling average, a silence, a score of each window). */
-  readonly judgeQuietKeys: boolean;
-}
+import { noPane, SlotColumns } from './slot-columns.ts';
+import { View, type ViewSpec } from './view.ts';
 
 /** Where the text of a match's key can be had. */
 export interface KeyText {
   text(): string;
 }
 
-export class KeyedWindows implements Evidence {
-  readonly spec: WindowSpec;
-  readonly measure: Measure;
-  private readonly judge: WindowJudge;
-  private readonly judgeQuietKeys: boolean;
-  private readonly panesPerWindow: number;
+/** Why `add` gave no slot. */
+export const NotAdded = { wrongType: -1, closedPane: -2 } as const;
+
+/** Keys handled between two chances for others to run: about a millisecond. */
+const sliceKeys = 512;
+
+export interface PaneSpec {
+  readonly slideMs: number;
+  readonly latenessMs: number;
+}
+
+export class KeyedWindows {
+  readonly spec: PaneSpec;
+  private readonly measure: Measure;
+  private readonly views: readonly View[];
+  private readonly longestPanes: number;
   private readonly keys = new KeyIndex();
+  private readonly columns = new SlotColumns();
   private readonly flaws = new Flaws();
-  private readonly kept = new KeptSamples();
   private readonly open = new Map<number, OpenPane>();
-  /** Slots to judge again at the next close although nothing new may come. */
-  private readonly watched = new Set<number>();
   /** The newest pane that is closed, -1 before the first. */
   private lastClosed = -1;
   private nextSweep = 0;
+  private readonly window: ClosedWindow & { evidence: JudgedEvidence };
 
-  // Per slot: the pane it was last touched in and its place there, the same for the pane that closes, the newest pane with data, the newest closed event time.
-  private touchedPane = new Uint32Array(32).fill(noPane);
-  private touchedPlace = new Uint32Array(32);
-  private closingPane = new Uint32Array(32).fill(noPane);
-  private closingPlace = new Uint32Array(32);
-  private newestPane = new Uint32Array(32);
-  private lastEventMs = new Float64Array(32);
-
-  private readonly window: ClosedWindow;
-  /** Where the samples of the key that is being judged lie. */
-  private judgedPane: OpenPane | undefined;
-  private judgedPlace = 0;
-
-  constructor(spec: WindowSpec, measure: Measure, judge: WindowJudge, options: KeyedWindowsOptions) {
+  constructor(spec: PaneSpec, measure: Measure, views: readonly ViewSpec[]) {
     this.spec = spec;
     this.measure = measure;
-    this.judge = judge;
-    this.judgeQuietKeys = options.judgeQuietKeys;
-    this.panesPerWindow = spec.sizeMs / spec.slideMs;
+    this.views = views.map((view) => new View(view));
+    this.longestPanes = Math.max(...views.map(({ panesPerWindow }) => panesPerWindow));
     this.window = {
       slot: 0,
       startMs: 0,
@@ -73,7 +61,7 @@ export class KeyedWindows implements Evidence {
       late: 0,
       degraded: false,
       provisional: false,
-      evidence: this,
+      evidence: new JudgedEvidence(this.keys),
     };
   }
 
@@ -82,29 +70,29 @@ export class KeyedWindows implements Evidence {
   }
 
   bytes(): number {
-    return this.keys.bytes() + this.measure.bytes() + this.touchedPane.length * 24;
+    let panes = 0;
+    for (const pane of this.open.values()) panes += pane.bytes();
+    return this.keys.bytes() + this.columns.bytes() + this.measure.bytes() + panes;
   }
 
-  /**
-   * Adds a match to its open pane. Returns its slot, -1 if the measure could not use its value, -2 if its pane is closed already.
-   * The key's text is asked for only when the key is new.
-   */
+  /** Adds a match to its open pane. Returns its slot, or one of `NotAdded`. The key's text is asked for only when the key is new. */
   add(match: Match, key: KeyText): number {
     const pane = Math.floor(match.timeMs / this.spec.slideMs);
-    if (pane <= this.lastClosed) return -2;
+    if (pane <= this.lastClosed) return NotAdded.closedPane;
+    const { columns } = this;
     let slot = this.keys.find(match.keyLow, match.keyHigh);
     if (slot === -1) slot = this.newSlot(match.keyLow, match.keyHigh, key.text());
     if (!this.measure.add(slot, pane, match)) {
-      if (this.newestPane[slot] === noPane) this.release(slot);
-      return -1;
+      if (columns.newestPane[slot] === noPane) this.release(slot);
+      return NotAdded.wrongType;
     }
     const open = this.openPane(pane);
-    if (this.touchedPane[slot] !== pane) {
-      this.touchedPane[slot] = pane;
-      this.touchedPlace[slot] = open.touch(slot);
-      if (this.newestPane[slot] === noPane || pane > this.newestPane[slot]) this.newestPane[slot] = pane;
+    if (columns.touchedPane[slot] !== pane) {
+      columns.touchedPane[slot] = pane;
+      columns.touchedPlace[slot] = open.touch(slot);
+      if (columns.newestPane[slot] === noPane || pane > columns.newestPane[slot]) columns.newestPane[slot] = pane;
     }
-    open.offer(this.touchedPlace[slot], match.timeMs, match.sampleHash, match.partition, match.offset);
+    open.offer(columns.touchedPlace[slot], match.timeMs, match.sampleHash, match.partition, match.offset);
     return slot;
   }
 
@@ -112,13 +100,13 @@ export class KeyedWindows implements Evidence {
   watch(low: number, high: number, text: string, sinceMs: number): void {
     if (this.keys.find(low, high) !== -1) return;
     const slot = this.newSlot(low, high, text);
-    this.lastEventMs[slot] = sinceMs;
-    this.newestPane[slot] = Math.floor(sinceMs / this.spec.slideMs);
-    this.watched.add(slot);
-    this.lastClosed = Math.max(this.lastClosed, this.newestPane[slot] - 1);
+    this.columns.lastEventMs[slot] = sinceMs;
+    this.columns.newestPane[slot] = Math.floor(sinceMs / this.spec.slideMs);
+    for (const view of this.views) view.watched.add(slot);
+    this.lastClosed = Math.max(this.lastClosed, this.columns.newestPane[slot] - 1);
   }
 
-  /** A record of this rule came too late, when the watermark of its partition stood at `watermarkMs`: the pane there says so. */
+  /** A record came too late, when the watermark of its partition stood at `watermarkMs`: the pane there says so. */
   late(watermarkMs: number): void {
     this.flaws.late(Math.max(this.lastClosed + 1, Math.floor(watermarkMs / this.spec.slideMs)));
   }
@@ -130,14 +118,17 @@ export class KeyedWindows implements Evidence {
     this.flaws.lost(Math.floor(sinceMs / slideMs), Math.floor(untilMs / slideMs), fromPane);
   }
 
-  /** Judges one key's window as it stands, open panes included: an early announcement of a monotone measure. */
+  /** Judges one key's windows as they stand, open panes included, for the views that announce early. */
   peek(slot: number, timeMs: number): void {
     const pane = Math.floor(timeMs / this.spec.slideMs);
-    this.fillWindow(slot, pane, this.open.get(pane), this.touchedPlace[slot]);
-    this.fillFlaws(pane);
-    this.window.provisional = true;
-    if (this.judge.judge(this.window) & Interest.watch) this.watched.add(slot);
-    this.window.provisional = false;
+    for (const view of this.views) {
+      if (!view.early) continue;
+      this.fillWindow(view, slot, pane);
+      this.window.evidence.at(view, pane - view.panesPerWindow + 1, this.open.get(pane), this.columns.touchedPlace[slot]);
+      this.window.provisional = true;
+      view.judgeOpen(this.window);
+      this.window.provisional = false;
+    }
   }
 
   /** The watermark at which the next pane with work in it closes; Infinity if there is none. */
@@ -146,16 +137,15 @@ export class KeyedWindows implements Evidence {
     return pane === Number.POSITIVE_INFINITY ? pane : (pane + 1) * this.spec.slideMs + this.spec.latenessMs;
   }
 
-  /** Closes the next pane with work in it: folds what its keys hold and judges them. */
-  closeNext(): void {
+  /** Closes the next pane with work in it, in slices: folds what its keys hold, judges them, and now and then lets go of old ones. */
+  *closeNext(): Generator<void, void> {
     const pane = this.nextPane();
     const open = this.open.get(pane);
     this.open.delete(pane);
     this.lastClosed = pane;
-    if (open !== undefined) this.fold(open, pane);
-    this.fillFlaws(pane);
-    this.judgeAll(open, pane);
-    if (pane >= this.nextSweep) this.sweep(pane);
+    if (open !== undefined) yield* this.fold(open, pane);
+    for (const view of this.views) yield* this.judgeAll(view, open, pane);
+    if (pane >= this.nextSweep) yield* this.sweep(pane);
   }
 
   /** Says that everything before `watermarkMs` is closed, work or none. */
@@ -164,27 +154,14 @@ export class KeyedWindows implements Evidence {
     if (pane > this.lastClosed) this.lastClosed = pane;
   }
 
-  keyText(slot: number): string {
-    return this.keys.text(slot);
-  }
-
-  samples(slot: number): SampleRef[] {
-    const firstPane = Math.floor(this.window.startMs / this.spec.slideMs);
-    return this.kept.lowest(slot, firstPane, this.freshSamples());
-  }
-
   snapshot(out: SnapshotWriter): void {
     out.section('keyed-windows');
     out.f64(this.lastClosed);
     out.f64(this.nextSweep);
     this.keys.snapshot(out);
+    this.columns.snapshot(out, this.keys.slotLimit);
     this.flaws.snapshot(out);
-    this.kept.snapshot(out);
-    const slots = this.keys.slotLimit;
-    for (const column of [this.touchedPane, this.touchedPlace, this.closingPane, this.closingPlace, this.newestPane])
-      out.array(column.subarray(0, slots));
-    out.array(this.lastEventMs.subarray(0, slots));
-    out.array(Uint32Array.from(this.watched));
+    for (const view of this.views) view.snapshot(out);
     out.u32(this.open.size);
     for (const [pane, open] of this.open) {
       out.f64(pane);
@@ -198,16 +175,9 @@ export class KeyedWindows implements Evidence {
     this.lastClosed = from.f64();
     this.nextSweep = from.f64();
     this.keys.restore(from);
+    this.columns.restore(from);
     this.flaws.restore(from);
-    this.kept.restore(from);
-    this.touchedPane = from.u32s();
-    this.touchedPlace = from.u32s();
-    this.closingPane = from.u32s();
-    this.closingPlace = from.u32s();
-    this.newestPane = from.u32s();
-    this.lastEventMs = from.f64s();
-    this.watched.clear();
-    for (const slot of from.u32s()) this.watched.add(slot);
+    for (const view of this.views) view.restore(from);
     this.open.clear();
     const openPanes = from.u32();
     for (let i = 0; i < openPanes; i++) {
@@ -229,118 +199,100 @@ export class KeyedWindows implements Evidence {
 
   private newSlot(low: number, high: number, text: string): number {
     const slot = this.keys.insert(low, high, text);
-    if (slot >= this.touchedPane.length) this.growSlots(slot + 1);
-    this.touchedPane[slot] = noPane;
-    this.newestPane[slot] = noPane;
-    this.closingPane[slot] = noPane;
-    this.lastEventMs[slot] = Number.NEGATIVE_INFINITY;
+    this.columns.clear(slot);
     return slot;
   }
 
   /** Closed panes may be skipped where nothing would be judged; with quiet keys to judge, every pane has work. */
   private nextPane(): number {
-    const anyKey = this.judgeQuietKeys && this.keys.size > 0;
-    let next = (anyKey || this.watched.size > 0) && this.lastClosed >= 0 ? this.lastClosed + 1 : Number.POSITIVE_INFINITY;
+    const anyQuiet = this.views.some((view) => view.watched.size > 0 || (view.judgeQuietKeys && this.keys.size > 0));
+    let next = anyQuiet && this.lastClosed >= 0 ? this.lastClosed + 1 : Number.POSITIVE_INFINITY;
     for (const pane of this.open.keys()) if (pane < next) next = pane;
     return next;
   }
 
-  private fold(open: OpenPane, pane: number): void {
+  private *fold(open: OpenPane, pane: number): Generator<void, void> {
+    const { closingPane, closingPlace, lastEventMs } = this.columns;
     for (let place = 0; place < open.length; place++) {
+      if (place % sliceKeys === sliceKeys - 1) yield;
       const slot = open.slots[place];
-      if (open.newestMs[place] > this.lastEventMs[slot]) this.lastEventMs[slot] = open.newestMs[place];
-      if (this.closingPane[slot] === pane) {
-        open.mergeSamples(this.closingPlace[slot], place);
+      if (open.newestMs[place] > lastEventMs[slot]) lastEventMs[slot] = open.newestMs[place];
+      if (closingPane[slot] === pane) {
+        open.mergeSamples(closingPlace[slot], place);
         continue;
       }
-      this.closingPane[slot] = pane;
-      this.closingPlace[slot] = place;
+      closingPane[slot] = pane;
+      closingPlace[slot] = place;
       this.measure.close(slot, pane);
     }
   }
 
-  private judgeAll(open: OpenPane | undefined, pane: number): void {
-    if (this.judgeQuietKeys) {
-      // A key of which only open panes know something is not there yet.
+  private *judgeAll(view: View, open: OpenPane | undefined, pane: number): Generator<void, void> {
+    const { closingPane, closingPlace, lastEventMs } = this.columns;
+    this.fillFlaws(view, pane);
+    if (view.judgeQuietKeys) {
       for (let slot = 0; slot < this.keys.slotLimit; slot++) {
-        if (this.keys.holds(slot) && this.lastEventMs[slot] !== Number.NEGATIVE_INFINITY) this.judgeSlot(slot, pane, open);
+        if (slot % sliceKeys === sliceKeys - 1) yield;
+        // A key of which only open panes know something is not there yet.
+        if (this.keys.holds(slot) && lastEventMs[slot] !== Number.NEGATIVE_INFINITY) this.judgeSlot(view, slot, pane, open);
       }
       return;
     }
-    const watched = [...this.watched];
-    if (open !== undefined) {
-      for (let place = 0; place < open.length; place++) {
-        const slot = open.slots[place];
-        if (this.closingPlace[slot] === place) this.judgeSlot(slot, pane, open);
-      }
+    const watched = [...view.watched];
+    for (let place = 0; open !== undefined && place < open.length; place++) {
+      if (place % sliceKeys === sliceKeys - 1) yield;
+      const slot = open.slots[place];
+      if (closingPlace[slot] === place) this.judgeSlot(view, slot, pane, open);
     }
-    for (const slot of watched) if (this.closingPane[slot] !== pane) this.judgeSlot(slot, pane, open);
+    for (let i = 0; i < watched.length; i++) {
+      if (i % sliceKeys === sliceKeys - 1) yield;
+      if (closingPane[watched[i]] !== pane) this.judgeSlot(view, watched[i], pane, open);
+    }
   }
 
-  private judgeSlot(slot: number, pane: number, open: OpenPane | undefined): void {
-    const touched = this.closingPane[slot] === pane;
-    this.fillWindow(slot, pane, touched ? open : undefined, this.closingPlace[slot]);
-    const interest = this.judge.judge(this.window);
-    if (interest & Interest.watch) this.watched.add(slot);
-    else this.watched.delete(slot);
-    if ((interest & Interest.samples) === 0) {
-      this.kept.drop(slot);
-      return;
-    }
-    this.kept.expire(slot, pane - this.panesPerWindow + 1);
-    if (touched) this.kept.keep(slot, pane, this.freshSamples());
+  private judgeSlot(view: View, slot: number, pane: number, open: OpenPane | undefined): void {
+    const firstPane = pane - view.panesPerWindow + 1;
+    const touched = this.columns.closingPane[slot] === pane;
+    const { evidence } = this.window;
+    this.fillWindow(view, slot, pane);
+    evidence.at(view, firstPane, touched ? open : undefined, this.columns.closingPlace[slot]);
+    view.judgeClosed(this.window, firstPane, pane, evidence.fresh);
   }
 
-  private fillWindow(slot: number, pane: number, open: OpenPane | undefined, place: number): void {
-    const firstPane = pane - this.panesPerWindow + 1;
+  private fillWindow(view: View, slot: number, pane: number): void {
+    const firstPane = pane - view.panesPerWindow + 1;
     const { window } = this;
     window.slot = slot;
     window.endMs = (pane + 1) * this.spec.slideMs;
-    window.startMs = window.endMs - this.spec.sizeMs;
+    window.startMs = firstPane * this.spec.slideMs;
     window.value = this.measure.value(slot, firstPane, pane);
     window.valueError = Number.isNaN(window.value) ? 0 : this.measure.valueError(slot, firstPane, pane);
-    window.lastEventMs = this.lastEventMs[slot];
-    this.judgedPane = open;
-    this.judgedPlace = place;
+    window.lastEventMs = this.columns.lastEventMs[slot];
   }
 
-  private fillFlaws(pane: number): void {
-    const firstPane = pane - this.panesPerWindow + 1;
+  private fillFlaws(view: View, pane: number): void {
+    const firstPane = pane - view.panesPerWindow + 1;
     this.window.late = this.flaws.lateIn(firstPane, pane);
     this.window.degraded = this.window.late > 0 || this.flaws.lostIn(firstPane, pane);
   }
 
-  private freshSamples(): SampleRef[] {
-    return this.judgedPane === undefined ? [] : this.judgedPane.samples(this.judgedPlace);
-  }
-
-  /** Lets go of keys with nothing left in the window. When it happens changes no value, so it may be seldom. */
-  private sweep(pane: number): void {
-    const firstPane = pane - this.panesPerWindow + 1;
+  /** Lets go of keys with nothing left in any window. When it happens changes no value, so it may be seldom. */
+  private *sweep(pane: number): Generator<void, void> {
+    const firstPane = pane - this.longestPanes + 1;
+    this.nextSweep = pane + Math.max(1, this.longestPanes >> 2);
+    this.flaws.expire(firstPane);
     for (let slot = 0; slot < this.keys.slotLimit; slot++) {
+      if (slot % sliceKeys === sliceKeys - 1) yield;
       if (!this.keys.holds(slot)) continue;
       this.measure.expire(slot, firstPane);
-      if (this.newestPane[slot] < firstPane && !this.watched.has(slot)) this.release(slot);
+      const watched = this.views.some((view) => view.watched.has(slot));
+      if (this.columns.newestPane[slot] < firstPane && !watched) this.release(slot);
     }
-    this.flaws.expire(firstPane);
-    this.nextSweep = pane + Math.max(1, this.panesPerWindow >> 2);
   }
 
   private release(slot: number): void {
     this.measure.release(slot);
-    this.judge.release(slot);
-    this.kept.drop(slot);
-    this.watched.delete(slot);
+    for (const view of this.views) view.release(slot);
     this.keys.remove(slot);
-  }
-
-  private growSlots(needed: number): void {
-    const length = Math.max(needed, this.touchedPane.length * 2);
-    this.touchedPane = widen(this.touchedPane, new Uint32Array(length));
-    this.touchedPlace = widen(this.touchedPlace, new Uint32Array(length));
-    this.newestPane = widen(this.newestPane, new Uint32Array(length));
-    this.closingPane = widen(this.closingPane, new Uint32Array(length));
-    this.closingPlace = widen(this.closingPlace, new Uint32Array(length));
-    this.lastEventMs = widen(this.lastEventMs, new Float64Array(length));
   }
 }

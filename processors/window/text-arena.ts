@@ -1,38 +1,69 @@
 /**
- * Key text by slot, as UTF-8 in one growing buffer: a JavaScript string per key would cost more than the key's counts. Freed text
- * leaves a hole; the arena is packed anew when holes are more than half of it.
+ * Key text by slot, as UTF-8 in growing buffers: a JavaScript string per key would cost more than the key's counts. Freed text leaves a
+ * hole; a segment is packed anew when holes are more than half of it. There are 64 segments so that no packing or growth takes long.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const segmentBits = 6;
+const segmentCount = 1 << segmentBits;
 
 export class TextArena {
-  private bytes = new Uint8Array(1024);
-  private used = 0;
-  private holes = 0;
-  private starts = new Uint32Array(64);
-  private lengths = new Uint32Array(64);
+  private readonly segments = Array.from({ length: segmentCount }, () => new Segment());
 
   set(slot: number, text: string): void {
-    if (slot >= this.starts.length) this.growSlots(slot + 1);
-    this.room(text.length * 3);
-    const { written } = encoder.encodeInto(text, this.bytes.subarray(this.used));
-    this.starts[slot] = this.used;
-    this.lengths[slot] = written;
-    this.used += written;
+    this.segments[slot & (segmentCount - 1)].set(slot >>> segmentBits, text);
   }
 
   get(slot: number): string {
-    return decoder.decode(this.bytes.subarray(this.starts[slot], this.starts[slot] + this.lengths[slot]));
+    return this.segments[slot & (segmentCount - 1)].get(slot >>> segmentBits);
   }
 
   free(slot: number): void {
-    this.holes += this.lengths[slot];
-    this.lengths[slot] = 0;
+    this.segments[slot & (segmentCount - 1)].free(slot >>> segmentBits);
   }
 
   /** Bytes held, slack included. */
+  byteLength(): number {
+    return this.segments.reduce((sum, segment) => sum + segment.byteLength(), 0);
+  }
+
+  snapshot(out: SnapshotWriter): void {
+    for (const segment of this.segments) segment.snapshot(out);
+  }
+
+  restore(from: SnapshotReader): void {
+    for (const segment of this.segments) segment.restore(from);
+  }
+}
+
+/** The texts of every 64th slot. */
+class Segment {
+  private bytes = new Uint8Array(0);
+  private used = 0;
+  private holes = 0;
+  private starts = new Uint32Array(0);
+  private lengths = new Uint16Array(0);
+
+  set(index: number, text: string): void {
+    if (index >= this.starts.length) this.growIndex(index + 1);
+    this.room(text.length * 3);
+    const { written } = encoder.encodeInto(text, this.bytes.subarray(this.used));
+    this.starts[index] = this.used;
+    this.lengths[index] = written;
+    this.used += written;
+  }
+
+  get(index: number): string {
+    return decoder.decode(this.bytes.subarray(this.starts[index], this.starts[index] + this.lengths[index]));
+  }
+
+  free(index: number): void {
+    this.holes += this.lengths[index];
+    this.lengths[index] = 0;
+  }
+
   byteLength(): number {
     return this.bytes.byteLength + this.starts.byteLength + this.lengths.byteLength;
   }
@@ -49,33 +80,33 @@ export class TextArena {
     this.used = this.bytes.length;
     this.holes = 0;
     this.starts = from.u32s();
-    this.lengths = from.u32s();
+    this.lengths = from.u16s();
   }
 
   private room(bytes: number): void {
     if (this.used + bytes <= this.bytes.length) return;
     if (this.holes > this.used / 2) this.pack(this.bytes.length);
-    if (this.used + bytes > this.bytes.length) this.pack(Math.max(this.bytes.length * 2, this.used + bytes));
+    if (this.used + bytes > this.bytes.length) this.pack(Math.max(256, this.bytes.length * 2, this.used + bytes));
   }
 
   private pack(capacity: number): void {
     const packed = new Uint8Array(capacity);
     let at = 0;
-    for (let slot = 0; slot < this.starts.length; slot++) {
-      const start = this.starts[slot];
-      packed.set(this.bytes.subarray(start, start + this.lengths[slot]), at);
-      this.starts[slot] = at;
-      at += this.lengths[slot];
+    for (let index = 0; index < this.starts.length; index++) {
+      const start = this.starts[index];
+      packed.set(this.bytes.subarray(start, start + this.lengths[index]), at);
+      this.starts[index] = at;
+      at += this.lengths[index];
     }
     this.bytes = packed;
     this.used = at;
     this.holes = 0;
   }
 
-  private growSlots(needed: number): void {
+  private growIndex(needed: number): void {
     const length = Math.max(needed, this.starts.length * 2);
     const starts = new Uint32Array(length);
-    const lengths = new Uint32Array(length);
+    const lengths = new Uint16Array(length);
     starts.set(this.starts);
     lengths.set(this.lengths);
     this.starts = starts;

@@ -1,96 +1,99 @@
-/** The windows of all rules: takes matches, and closes panes in one order (due time, then rule) whatever the order they filled in. */
+/** The windows of all rule groups: takes matches, and closes panes in one order (due time, then group) whatever the order they filled in. */
 import { type Counters, countBy } from '../counters.ts';
 import type { Match } from '../match/match.ts';
-import type { Rule } from '../rule.ts';
-import type { KeyedWindows, KeyText } from './keyed-windows.ts';
+import type { RuleGroup } from '../rule-group.ts';
+import { type KeyedWindows, type KeyText, NotAdded } from './keyed-windows.ts';
 import type { Watermark } from './watermark.ts';
 
 export class WindowStage {
   /** The watermark from which on a pane may be due; below it there is nothing to close. */
   nextDueMs = Number.NEGATIVE_INFINITY;
-  private readonly rules: readonly Rule[];
+  private readonly groups: readonly RuleGroup[];
   private readonly windows: readonly KeyedWindows[];
   private readonly watermark: Watermark;
   private readonly counters: Counters;
 
-  constructor(rules: readonly Rule[], windows: readonly KeyedWindows[], watermark: Watermark, counters: Counters) {
-    this.rules = rules;
+  constructor(groups: readonly RuleGroup[], windows: readonly KeyedWindows[], watermark: Watermark, counters: Counters) {
+    this.groups = groups;
     this.windows = windows;
     this.watermark = watermark;
     this.counters = counters;
   }
 
   /**
-   * Adds a match to its rule's windows, or counts why not. Late is what lies before the watermark of its own partition; that the pane
+   * Adds a match to its group's windows, or counts why not. Late is what lies before the watermark of its own partition; that the pane
    * is closed although the event is not late happens only where a tick passed the partition by. Returns true if a finding may have been
    * announced early.
    */
   add(match: Match, key: KeyText): boolean {
-    const windows = this.windows[match.rule];
+    const windows = this.windows[match.group];
+    const group = this.groups[match.group];
     const { slideMs, latenessMs } = windows.spec;
     const watermarkMs = this.watermark.newest(match.partition) - latenessMs;
-    const rule = this.rules[match.rule];
     if (match.timeMs < watermarkMs) {
-      countBy(this.counters.late, rule.id);
+      this.count(this.counters.late, group);
       windows.late(watermarkMs);
       return false;
     }
     const slot = windows.add(match, key);
     if (slot < 0) {
-      countBy(slot === -1 ? this.counters.wrongType : this.counters.afterTick, rule.id);
-      if (slot === -2) windows.late(watermarkMs);
+      this.count(slot === NotAdded.wrongType ? this.counters.wrongType : this.counters.afterTick, group);
+      if (slot === NotAdded.closedPane) windows.late(watermarkMs);
       return false;
     }
     this.counters.matches++;
     const dueMs = (Math.floor(match.timeMs / slideMs) + 1) * slideMs + latenessMs;
     if (dueMs < this.nextDueMs) this.nextDueMs = dueMs;
-    if (!rule.early) return false;
+    if (!group.early) return false;
     windows.peek(slot, match.timeMs);
     return true;
   }
 
   /** Messages of this dataset, or of datasets below it, were lost upstream between these times, as an event of this partition says. */
   lost(dataset: string, partition: number, sinceMs: number, untilMs: number): void {
-    this.rules.forEach((rule, index) => {
-      if (!touches(rule, dataset)) return;
+    this.groups.forEach((group, index) => {
+      if (!touches(group.from, dataset)) return;
       const windows = this.windows[index];
       windows.lost(sinceMs, untilMs, this.watermark.newest(partition) - windows.spec.latenessMs);
     });
   }
 
-  /** Closes what the watermark has passed; `closed` is told after each pane of each rule. */
-  close(lowMs: number, closed: (rule: number) => void): void {
-    this.closeWhile(() => lowMs, closed);
+  /** Closes what the watermark has passed, in slices; `closed` is told after each pane of each group. */
+  *close(lowMs: number, closed: (group: number) => void): Generator<void, void> {
+    yield* this.closeWhile(() => lowMs, closed);
     for (const windows of this.windows) windows.passed(lowMs);
   }
 
   /** End of input: closes every pane up to the one that holds `highMs`. */
-  closeAll(highMs: number, closed: (rule: number) => void): void {
-    this.closeWhile(({ spec }) => highMs + spec.slideMs + spec.latenessMs, closed);
+  closeAll(highMs: number, closed: (group: number) => void): Generator<void, void> {
+    return this.closeWhile(({ spec }) => highMs + spec.slideMs + spec.latenessMs, closed);
   }
 
-  private closeWhile(limitMs: (windows: KeyedWindows) => number, closed: (rule: number) => void): void {
+  private *closeWhile(limitMs: (windows: KeyedWindows) => number, closed: (group: number) => void): Generator<void, void> {
     for (;;) {
       let first = -1;
       let firstMs = Number.POSITIVE_INFINITY;
       this.nextDueMs = Number.POSITIVE_INFINITY;
-      for (let rule = 0; rule < this.windows.length; rule++) {
-        const dueMs = this.windows[rule].nextDueMs;
+      for (let group = 0; group < this.windows.length; group++) {
+        const dueMs = this.windows[group].nextDueMs;
         if (dueMs < this.nextDueMs) this.nextDueMs = dueMs;
-        if (dueMs < firstMs && dueMs <= limitMs(this.windows[rule])) {
-          first = rule;
+        if (dueMs < firstMs && dueMs <= limitMs(this.windows[group])) {
+          first = group;
           firstMs = dueMs;
         }
       }
       if (first === -1) return;
-      this.windows[first].closeNext();
+      yield* this.windows[first].closeNext();
       closed(first);
     }
   }
+
+  private count(counter: Record<string, number>, group: RuleGroup): void {
+    for (const { id } of group.rules) countBy(counter, id);
+  }
 }
 
-/** Whether a loss in `dataset` can have taken events from the rule: it reads that dataset, one below it, or one above it. */
-function touches(rule: Rule, dataset: string): boolean {
-  if (rule.from.length === 0) return true;
-  return rule.from.some((name) => name === dataset || name.startsWith(`${dataset}.`) || dataset.startsWith(`${name}.`));
+/** Whether a loss in `dataset` can have taken events from a rule that reads `from`: that dataset, one below it, or one above it. */
+function touches(from: readonly string[], dataset: string): boolean {
+  return from.length === 0 || from.some((name) => name === dataset || name.startsWith(`${dataset}.`) || dataset.startsWith(`${name}.`));
 }

@@ -102,7 +102,7 @@ function gaussian(random: () => number): number {
 export function matchOf(event: LawEvent): Match {
   const { timeMs, number, valueLow, valueHigh, counted, partition, offset } = event;
   // The fields that measures read; the rest is for the stages before them.
-  return { timeMs, number, valueLow, valueHigh, counted, partition, offset } as Match;
+  return { timeMs, number, valueLow, valueHigh, counted, partitionHash: partition + 1, offset } as Match;
 }
 
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {

@@ -235,3 +235,40 @@ test('messages lost upstream prove no silence and say so on what is found', () =
   expect(pipeline.counters.lostUpstream).toBe(7);
   expect(findings.map(({ windowEndMs }) => windowEndMs)).toEqual([Date.parse('2026-01-05T12:02:02Z')]);
 });
+
+test('rules that count the same share their windows, and each judges by its own length, threshold and mute', () => {
+  const text = 'key: client.address\nmeasure: count\n';
+  const page = ruleOf(`id: page\nseverity: critical\n${text}window: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { above: 8 }`);
+  const warn = ruleOf(`id: warn\n${text}window: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { above: 4 }`);
+  const long = ruleOf(`id: long\n${text}window: { size: 300s, slide: 5s, lateness: 5s }\ndetect: { above: 12 }`);
+  const events = Array.from({ length: 30 }, (_, i) => ({ timeMs: baseMs + i * 7_000, 'client.address': '192.0.2.9' }));
+  const together = new Pipeline([page, warn, long]);
+  expect(together.stages).toHaveLength(1);
+  const shared = [...batchesOf(events).flatMap((batch) => together.process(batch)), ...together.finish()];
+  const alone = [page, warn, long].flatMap((rule) => run(events, 50, [rule]));
+  expect(told(shared)).toEqual(told(alone));
+  expect(new Set(shared.map(({ rule }) => rule))).toEqual(new Set(['page', 'warn', 'long']));
+});
+
+test('a pane with many keys is closed in slices, and what comes of it is the same', () => {
+  const rule = ruleOf('key: client.address\nmeasure: count\nwindow: { size: 60s, slide: 60s, lateness: 1s }\ndetect: { above: 1 }');
+  const events = Array.from({ length: 6_000 }, (_, i) => ({ timeMs: baseMs + (i % 50), 'client.address': `k${i % 3_000}` }));
+  const sliced = new Pipeline([rule]);
+  const findings: Finding[] = [];
+  let pauses = 0;
+  for (const batch of batchesOf([...events, { timeMs: baseMs + 120_000, 'client.address': 'last' }])) {
+    const work = sliced.processInSlices(batch);
+    for (let step = work.next(); ; step = work.next()) {
+      if (step.done) {
+        findings.push(...step.value);
+        break;
+      }
+      pauses++;
+    }
+  }
+  expect(pauses).toBeGreaterThanOrEqual(10);
+  expect(findings).toHaveLength(3_000);
+  expect(told(findings)).toEqual(
+    told(run([...events, { timeMs: baseMs + 120_000, 'client.address': 'last' }], 100_000, [rule]).slice(0, 3_000)),
+  );
+});

@@ -1,0 +1,34 @@
+/** A group's own stages: its measure, windows, and each rule's detectors and episodes, put together. */
+import { createDetector } from './detect/create-detector.ts';
+import { RuleDetection, type RuleDetectionOptions } from './detect/rule-detection.ts';
+import { createMeasure } from './measure/create-measure.ts';
+import type { RuleGroup } from './rule-group.ts';
+import { KeyedWindows } from './window/keyed-windows.ts';
+import type { ViewSpec } from './window/view.ts';
+
+export interface GroupStages {
+  readonly group: RuleGroup;
+  readonly windows: KeyedWindows;
+  /** In the order of the group's rules. */
+  readonly detections: readonly RuleDetection[];
+}
+
+export function buildGroup(group: RuleGroup, options: RuleDetectionOptions): GroupStages {
+  const { measure: spec, window } = group.rules[0];
+  const sizeMs = Math.max(...group.rules.map((rule) => rule.window.sizeMs));
+  const measure = createMeasure(spec, { ...window, sizeMs });
+  const detections: RuleDetection[] = [];
+  const views: ViewSpec[] = [];
+  for (const rule of group.rules) {
+    const detectors = rule.detect.map((detector) => createDetector(detector, measure.monotone));
+    const judge = new RuleDetection(rule, detectors, options);
+    detections.push(judge);
+    views.push({
+      panesPerWindow: rule.window.sizeMs / rule.window.slideMs,
+      judge,
+      judgeQuietKeys: options.score !== undefined || detectors.some((detector) => detector.watchesQuietKeys),
+      early: rule.early,
+    });
+  }
+  return { group, windows: new KeyedWindows(window, measure, views), detections };
+}

@@ -1,0 +1,67 @@
+/** One rule's look at windows that several rules may share: its own length of window, its judge, the keys it watches and their samples. */
+import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
+import { type ClosedWindow, Interest, type SampleRef, type WindowJudge } from './closed-window.ts';
+import { KeptSamples } from './kept-samples.ts';
+
+export interface ViewSpec {
+  readonly panesPerWindow: number;
+  readonly judge: WindowJudge;
+  /** Judge every key at every close, not only those that something new came for (a falling average, a silence, a score of each window). */
+  readonly judgeQuietKeys: boolean;
+  /** Judge a key as soon as a match comes for it. */
+  readonly early: boolean;
+}
+
+export class View {
+  readonly panesPerWindow: number;
+  readonly judgeQuietKeys: boolean;
+  readonly early: boolean;
+  /** Slots to judge again at the next close although nothing new may come. */
+  readonly watched = new Set<number>();
+  readonly kept = new KeptSamples();
+  private readonly judge: WindowJudge;
+
+  constructor(spec: ViewSpec) {
+    this.panesPerWindow = spec.panesPerWindow;
+    this.judge = spec.judge;
+    this.judgeQuietKeys = spec.judgeQuietKeys;
+    this.early = spec.early;
+  }
+
+  /** Judges a closed window; `fresh` are the samples of the closing pane, asked for only if they are to be kept. */
+  judgeClosed(window: ClosedWindow, firstPane: number, pane: number, fresh: () => SampleRef[]): void {
+    const { slot } = window;
+    const interest = this.judge.judge(window);
+    if (interest & Interest.watch) this.watched.add(slot);
+    else this.watched.delete(slot);
+    if ((interest & Interest.samples) === 0) {
+      this.kept.drop(slot);
+      return;
+    }
+    this.kept.expire(slot, firstPane);
+    const samples = fresh();
+    if (samples.length > 0) this.kept.keep(slot, pane, samples);
+  }
+
+  /** Judges a window that is still open. */
+  judgeOpen(window: ClosedWindow): void {
+    if (this.judge.judge(window) & Interest.watch) this.watched.add(window.slot);
+  }
+
+  release(slot: number): void {
+    this.judge.release(slot);
+    this.kept.drop(slot);
+    this.watched.delete(slot);
+  }
+
+  snapshot(out: SnapshotWriter): void {
+    this.kept.snapshot(out);
+    out.array(Uint32Array.from(this.watched));
+  }
+
+  restore(from: SnapshotReader): void {
+    this.kept.restore(from);
+    this.watched.clear();
+    for (const slot of from.u32s()) this.watched.add(slot);
+  }
+}
