@@ -2,13 +2,13 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { DetectorSpec, Rule } from '../processors/rule.ts';
 import { didYouMean } from '../schemas/nearest.ts';
 import { parseRule, type RuleDefaults } from '../schemas/rule.ts';
 import { isUnbuilt } from '../schemas/unbuilt.ts';
 import type { RuleOverride } from './config.ts';
 import { UsageError } from './errors.ts';
+import { packageRoot } from './package-info.ts';
 
 export interface FoundRule {
   readonly rule: Rule;
@@ -40,13 +40,7 @@ export async function findRules(folders: readonly string[], defaults: RuleDefaul
 
 /** The folder of the rules that ship, from the sources or from `dist`: both lie below the package. */
 export function builtinRulesFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`no package.json above ${fileURLToPath(import.meta.url)}`);
-    folder = parent;
-  }
-  return join(folder, 'processors', 'rules');
+  return join(packageRoot(), 'processors', 'rules');
 }
 
 async function readRules(folders: readonly string[], defaults: RuleDefaults): Promise<{ found: FoundRule[]; problems: string[] }> {
