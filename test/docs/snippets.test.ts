@@ -181,6 +181,12 @@ describe('claims', () => {
     expect([...line.matchAll(/`(\w+)`/g)].map(([, name]) => name).sort()).toEqual(Object.keys(unbuiltDetectors).sort());
   });
 
+  test('metrics that are named are there', () => {
+    const named = pages.flatMap((page) => [...read(page).matchAll(/`streamgauge_(\w+\w)`/g)].map(([, name]) => name));
+    expect(named.length).toBeGreaterThan(3);
+    expect(named.filter((name) => !read('src/http/metrics.ts').includes(`'${name}'`))).toEqual([]);
+  });
+
   test('the rules that ship are those of the changelog', () => {
     const shipped = readdirSync(builtinRulesFolder(), { withFileTypes: true }).filter((entry) => entry.isDirectory());
     const text = read('CHANGELOG.md');
