@@ -114,7 +114,7 @@ export class Pipeline {
 
   /** These partitions exist, and the watermark must wait for them. */
   partitions(keys: readonly string[]): void {
-    for (const key of keys) this.watermark.partition(key);
+    for (const key of keys) this.watermark.waitFor(this.watermark.partition(key));
   }
 
   /** A partition has no more records: the watermark waits for it no longer. */

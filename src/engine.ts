@@ -116,10 +116,7 @@ export class Engine {
   /** What one source hands its records to. */
   private intakeOf(source: Source): RecordIntake {
     return {
-      partitions: (keys) => {
-        this.parts.pipeline.partitions(keys);
-        for (const key of keys) this.idleness.seen(key, this.parts.clock());
-      },
+      partitions: (keys) => this.expect(keys),
       ended: (key) => {
         this.idleness.forget(key);
         this.inTurn(async () => this.write(await inSlices(this.parts.pipeline.endedInSlices(key)))).catch(() => {});
@@ -127,6 +124,12 @@ export class Engine {
       batch: (records) => this.inTurn(() => this.accept(source, records)),
       revoked: () => this.inTurn(() => this.checkpoint()),
     };
+  }
+
+  /** These partitions are waited for until they have been silent for long enough. */
+  private expect(keys: readonly string[]): void {
+    this.parts.pipeline.partitions(keys);
+    for (const key of keys) this.idleness.seen(key, this.parts.clock());
   }
 
   /** One task at a time. The first that fails ends the run: its batch is half done, so nothing may be checkpointed after it. */
@@ -195,6 +198,8 @@ export class Engine {
     if (checkpoint === undefined) return;
     pipeline.restore(checkpoint.state);
     Object.assign(this.positions, checkpoint.positions);
+    // What was written while we were away is still to be read: nobody is passed by before he had his time to speak again.
+    this.expect(Object.keys(checkpoint.positions));
     log.info({ positions: checkpoint.positions, stateBytes: checkpoint.state.length }, 'restored from the checkpoint');
   }
 

@@ -39,6 +39,11 @@ export class Watermark {
     return index;
   }
 
+  /** Waits for a partition (again): it was found, or may have been written to while nobody read it. */
+  waitFor(partition: number): void {
+    this.waitedFor[partition] = 1;
+  }
+
   name(partition: number): string {
     return this.names[partition];
   }

@@ -123,3 +123,54 @@ test('the clock closes the panes of a stream that has gone quiet', async () => {
   engine.stop();
   await running;
 });
+
+test('what was written while the process was down counts, however far ahead another source is', async () => {
+  let nowMs = baseMs;
+  const checkpoints = new MemoryCheckpoints();
+  const batch = (topic: string, address: string, startMs: number) => {
+    const events = Array.from({ length: 6 }, (_, i) => ({ timeMs: startMs + i, 'client.address': address }));
+    return { ...batchesOf(events)[0], topic };
+  };
+  const before = [new MemorySource([batch('quick', 'a', baseMs)], [], true), new MemorySource([batch('slow', 'b', baseMs)], [], true)];
+  const first = engineOf(
+    { sources: before, sinks: [new MemorySink()], checkpoints, clock: () => nowMs },
+    { idleMs: 60_000, tickEveryMs: 5 },
+  );
+  const running = first.engine.run();
+  await expect.poll(() => first.pipeline.counters.records).toBe(12);
+  nowMs += 60_000;
+  await expect.poll(() => first.pipeline.watermark.lowMs).toBe(nowMs);
+  first.engine.stop();
+  await running;
+
+  // Down for an hour. One source is read at once and is as far as the clock; the other brings the hour's records a little later.
+  const sink = new MemorySink();
+  const [quick, slow] = [batch('quick', 'c', baseMs + 3_600_000), batch('slow', 'd', baseMs + 120_000)].map(({ records, ...rest }) => ({
+    ...rest,
+    records: records.map((record) => ({ ...record, offset: record.offset + 6 })),
+  }));
+  const late = new MemorySource([slow], [], true);
+  const runLate = late.run.bind(late);
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  late.run = async (positions, into) => {
+    await released;
+    await runLate(positions, into);
+  };
+  nowMs += 3_600_000;
+  const parts = { sources: [new MemorySource([quick], [], true), late], sinks: [sink], checkpoints, clock: () => nowMs };
+  const second = engineOf(parts, { idleMs: 60_000, tickEveryMs: 5 });
+  const runningAgain = second.engine.run();
+  await expect.poll(() => second.pipeline.counters.records).toBe(6);
+  release();
+  await expect.poll(() => second.pipeline.counters.records).toBe(12);
+  nowMs += 60_000;
+  await expect
+    .poll(() => sink.findings.filter(({ activity }) => activity === 'open').map(({ key }) => key['client.address']))
+    .toContain('d');
+  expect(second.pipeline.counters.afterTick).toEqual({});
+  second.engine.stop();
+  await runningAgain;
+});

@@ -49,6 +49,18 @@ test('when every partition is idle, time follows the clock', () => {
   expect(watermark.lowMs).toBe(5_000);
 });
 
+test('a partition that was passed by is waited for again once somebody says that it may speak', () => {
+  const watermark = new Watermark();
+  const [a, b] = [watermark.partition('logs/0'), watermark.partition('logs/1')];
+  watermark.observe(a, 1000);
+  watermark.tick({ nowMs: 5000, idle: ['logs/0', 'logs/1'] });
+  watermark.waitFor(b);
+  watermark.observe(a, 9000);
+  expect(watermark.lowMs).toBe(5000);
+  watermark.observe(b, 6000);
+  expect(watermark.lowMs).toBe(6000);
+});
+
 test('a partition that has ended is waited for no longer', () => {
   const watermark = new Watermark();
   const a = watermark.partition('one.log/0');
