@@ -2,13 +2,13 @@
 /** `backtest` as a user meets it: where input comes from, where findings and scores go, and what hostile input does to both. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { builtCommand } from '../support/build.ts';
 import { command } from '../support/command.ts';
 import { findingsOf, manyRequests, requests, writeRule } from '../support/many-requests.ts';
+import { freePort } from '../support/port.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 beforeAll(() => void builtCommand());
@@ -131,12 +131,7 @@ describe('backtest', () => {
   });
 
   test('says within its bound that nobody answers, and what to try', { timeout: 60_000 }, async () => {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    const broker = `127.0.0.1:${address.port}`;
+    const broker = `127.0.0.1:${await freePort()}`;
     const startMs = performance.now();
     const { code, stdout, stderr } = await command(['backtest', '--from', 'kafka:logs', '--brokers', broker], { cwd: await tempDir() });
     expect(stderr).toMatch(new RegExp(`^Kafka at ${broker}: could not .*ECONNREFUSED.*check .brokers. in the config.*\\n$`));

@@ -2,13 +2,13 @@
 /** What the command says to somebody who has it before them for the first time, or made a mistake. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { builtCommand } from '../support/build.ts';
 import { Command, command } from '../support/command.ts';
 import { manyRequests, requests, writeRule } from '../support/many-requests.ts';
+import { freePort, takenPort } from '../support/port.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 beforeAll(() => void builtCommand());
@@ -17,26 +17,6 @@ async function folderWith(config: string): Promise<string> {
   const cwd = await tempDir();
   await writeFile(join(cwd, 'streamgauge.yaml'), config);
   return cwd;
-}
-
-/** A port that another program has. */
-async function takenPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
-/** A port that nobody has. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 describe('the command', () => {
