@@ -178,8 +178,8 @@ export class Pipeline {
     const { timeMs } = this.events;
     if (Number.isNaN(timeMs[row])) {
       timeMs[row] = Number.isNaN(record.timestampMs) ? this.watermark.newest(partition) : record.timestampMs;
-      this.counters.timeFromRecord++;
       if (!Number.isFinite(timeMs[row])) return this.setAside(row, 'no_time');
+      this.counters.timeFromRecord++;
     } else if (timeMs[row] > record.timestampMs + this.futureSkewMs) {
       this.counters.futureDated++;
       return this.setAside(row, 'future_dated');

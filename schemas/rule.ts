@@ -57,7 +57,9 @@ export const ruleSchema = strict({
   severity: severity.describe('The ceiling a finding of this rule may reach.'),
   status: status
     .default('live')
-    .describe('`live` pages, `shadow` writes to the side, `dormant` waits for its `needs`, `retired` does nothing and has a `reason`.'),
+    .describe(
+      '`live` runs, `shadow` runs and its findings say so and are no alert, `dormant` waits for its `needs`, `retired` does nothing and has a `reason`.',
+    ),
   reason: z.string().min(1).optional().describe('Why a retired rule is retired.'),
   needs: z.array(needs).default([]).describe('What a dormant rule waits for.'),
   from: z

@@ -31,13 +31,8 @@ const analyticTypes: Record<string, { id: number; name: string }> = {
 };
 const ruleAnalytic = { id: 1, name: 'Rule' };
 
-export interface OcsfOptions {
-  /** The program's version; left out where it is not known. */
-  readonly productVersion?: string;
-}
-
 /** The finding as an OCSF object, its fields always in the same order. Numbers that JSON cannot carry (NaN, infinities) become null. */
-export function toOcsf(finding: Finding, options: OcsfOptions = {}): object {
+export function toOcsf(finding: Finding): object {
   const activity = activities[finding.activity];
   const severity = severities[finding.severity];
   return {
@@ -63,7 +58,6 @@ export function toOcsf(finding: Finding, options: OcsfOptions = {}): object {
       product: {
         name: 'streamgauge',
         vendor_name: 'streamgauge',
-        ...(options.productVersion === undefined ? {} : { version: options.productVersion }),
       },
       uid: eventId(finding),
       sequence: finding.sequence,
@@ -76,8 +70,8 @@ export function toOcsf(finding: Finding, options: OcsfOptions = {}): object {
 }
 
 /** The finding as one line of JSON, the same bytes for the same finding. */
-export function findingJson(finding: Finding, options: OcsfOptions = {}): string {
-  return JSON.stringify(toOcsf(finding, options));
+export function findingJson(finding: Finding): string {
+  return JSON.stringify(toOcsf(finding));
 }
 
 /** CloudEvents 1.0 in Kafka's binary mode. Equal (source, id) is a duplicate by its standard, and `id` names finding, activity and sequence. */

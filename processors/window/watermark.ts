@@ -8,7 +8,7 @@
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import { widen } from '../typed-arrays.ts';
 
-/** The clock's word on a quiet stream: which partitions were silent for long enough to be passed by. Kept beside the checkpoint. */
+/** The clock's word on a quiet stream: which partitions were silent for long enough to be passed by. */
 export interface Tick {
   readonly nowMs: number;
   /** Partition keys, `topic/partition`. */

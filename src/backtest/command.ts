@@ -5,7 +5,6 @@ import type { Logger } from 'pino';
 import { formats } from '../../processors/decode/create-decoder.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { UsageError } from '../errors.ts';
-import { printable } from '../printable.ts';
 import { Progress } from '../progress.ts';
 import { loadRules } from '../rules.ts';
 import { createFileSink, createStdoutSink } from '../sink/ndjson.ts';
@@ -66,7 +65,7 @@ async function runBacktest(flags: BacktestFlags, log: Logger, stop: AbortSignal)
     progress: new Progress(process.stderr),
     stop,
   });
-  process.stderr.write(`${printable(backtestSummary(result)).replaceAll('\\x0a', '\n')}\n`);
+  process.stderr.write(`${backtestSummary(result)}\n`);
 }
 
 /** A backtest's findings are of that backtest: those of an earlier one give way. */

@@ -2,7 +2,7 @@
 import { UsageError } from '../errors.ts';
 import type { Positions } from '../source/source.ts';
 
-/** A checkpoint that must not be used: damaged, of other rules or another hash key, or written by a newer version. Says what to do. */
+/** A checkpoint that must not be used: damaged, of another hash key, or written by a newer version. Says what to do. */
 export class CheckpointError extends UsageError {
   override name = 'CheckpointError';
 }

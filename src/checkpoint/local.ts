@@ -64,7 +64,7 @@ class LocalCheckpoints implements CheckpointStore {
       const { identity, positions, state } = decoded.checkpoint;
       if (identity !== this.options.identity) {
         throw new CheckpointError([
-          `${path} belongs to ${JSON.stringify(identity)}, this deployment is ${JSON.stringify(this.options.identity)} (other rules or another hash key): ` +
+          `${path} belongs to ${JSON.stringify(identity)}, this deployment is ${JSON.stringify(this.options.identity)} (another hash key): ` +
             `go back to those, or move ${this.options.dir} away to start afresh`,
         ]);
       }

@@ -10,18 +10,15 @@ import type { Sink, SinkHealth } from './sink.ts';
 
 export interface KafkaSinkOptions extends KafkaConnection {
   readonly topic: string;
-  readonly productVersion?: string;
 }
 
 export class KafkaSink implements Sink {
   readonly name: string;
   readonly #writer: KafkaWriter;
-  readonly #productVersion: string | undefined;
 
   /** Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read. */
   constructor(options: KafkaSinkOptions) {
     this.name = `kafka:${options.topic}`;
-    this.#productVersion = options.productVersion;
     this.#writer = new KafkaWriter(options, 'findings');
   }
 
@@ -35,7 +32,7 @@ export class KafkaSink implements Sink {
     return this.#writer.write(
       findings.map((finding) => ({
         key: finding.id,
-        value: Buffer.from(findingJson(finding, { productVersion: this.#productVersion })),
+        value: Buffer.from(findingJson(finding)),
         headers: cloudEventHeaders(finding),
       })),
     );
