@@ -62,7 +62,7 @@ export function appLines(count: number, keys: number, perSecond: number, seed = 
         'http.server.request.duration': Math.round(random() * 1e6) / 1e6,
         'service.name': 'shop',
         rid: `${Math.floor(random() * 1e15)}`.padStart(15, '0'),
-        ua: 'curl/8.5.0',
+        ua: 'Mozilla/5.0 (X11; Linux) 128',
         msg: 'request handled',
       }),
     );
