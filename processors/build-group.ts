@@ -16,7 +16,7 @@ export interface GroupStages {
 export function buildGroup(group: RuleGroup, options: RuleDetectionOptions): GroupStages {
   const { measure: spec, window } = group.rules[0];
   const sizeMs = Math.max(...group.rules.map((rule) => rule.window.sizeMs));
-  const measure = createMeasure(spec, { ...window, sizeMs });
+  const measure = createMeasure(spec, { ...window, sizeMs }, group);
   const detections: RuleDetection[] = [];
   const views: ViewSpec[] = [];
   for (const rule of group.rules) {

@@ -6,13 +6,19 @@ import { Last } from './last.ts';
 import type { Measure } from './measure.ts';
 import { Quantile } from './quantile.ts';
 import { Ratio } from './ratio.ts';
+import { RecentCount } from './recent-count.ts';
 import { Sum } from './sum.ts';
 
+export interface MeasureOptions {
+  /** Windows of a `count` begin on real time (`recent-count.ts`) and not with a pane. */
+  readonly realTime?: boolean;
+}
+
 /** The state of a rule's measure. Throws a RangeError for a spec or window that it cannot hold. */
-export function createMeasure(spec: MeasureSpec, window: WindowSpec): Measure {
+export function createMeasure(spec: MeasureSpec, window: WindowSpec, { realTime = false }: MeasureOptions = {}): Measure {
   switch (spec.kind) {
     case 'count':
-      return new Count();
+      return realTime ? new RecentCount(window.slideMs) : new Count();
     case 'sum':
     case 'avg':
       return new Sum(spec.kind);

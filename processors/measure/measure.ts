@@ -4,8 +4,9 @@
  *
  * Duties of a measure: `add` and `merge` into different panes or in any order commute; matches of panes later than `lastPane` never
  * show in `value(slot, firstPane, lastPane)`; `encode` of a slot and `merge` into an empty slot of another instance give equal values.
+ * A window that begins on real time (`recent-count.ts`) reaches into the pane before `firstPane`; all others stay within their panes.
  * Duties of the caller: panes of one slot are closed in increasing order; `value` is asked for closed panes (or, provisionally, for
- * open ones); a slot is released before it is given to another key.
+ * open ones), and before they are expired; a slot is released before it is given to another key.
  */
 import type { Match } from '../match/match.ts';
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';

@@ -21,9 +21,11 @@ export interface LawEvent {
 export interface MeasureUnderLaw {
   name: string;
   windowPanes: number;
+  /** How many panes before its first one a window can begin in. Default 0. */
+  reach?: number;
   make(): Measure;
-  /** The plain answer to the same question, NaN if there is none. */
-  reference(events: readonly LawEvent[]): number;
+  /** The plain answer to the same question for the window that ends with `lastPane`, NaN if there is none. The events are those of its panes, and of its reach. */
+  reference(events: readonly LawEvent[], lastPane: number): number;
   /** How far (relative) an answer that is not exact may be from the reference; by default six times the error it states. */
   tolerance?(error: number, events: readonly LawEvent[]): number;
 }
@@ -125,6 +127,8 @@ function groupBy(events: readonly LawEvent[], field: 'arrival' | 'pane'): Map<nu
 }
 
 interface Hooks {
+  /** The law's `reach`: panes that stay so much longer. */
+  reach?: number;
   /** Called instead of `add`. */
   feed?(measure: Measure, event: LawEvent): void;
   /** Before pane is closed. May return another measure to go on with. */
@@ -151,7 +155,7 @@ export function valuesAtCloses(start: Measure, events: readonly LawEvent[], wind
     measure = hooks.beforeClose?.(measure, pane, touched) ?? measure;
     for (const slot of touched) measure.close(slot, pane);
     for (let slot = 0; slot < slots; slot++) {
-      if (hooks.expires?.(pane) ?? true) measure.expire(slot, pane - windowPanes + 1);
+      if (hooks.expires?.(pane) ?? true) measure.expire(slot, pane - windowPanes + 1 - (hooks.reach ?? 0));
       values.push(measure.value(slot, pane - windowPanes + 1, pane), measure.valueError(slot, pane - windowPanes + 1, pane));
     }
     hooks.afterClose?.(measure, pane);
@@ -183,19 +187,20 @@ function inOrder(events: readonly LawEvent[]): LawEvent[] {
 }
 
 /** The laws of `Measure`; every implementation passes all of them. */
-export function describeMeasureLaws({ name, windowPanes, make, reference, tolerance }: MeasureUnderLaw): void {
+export function describeMeasureLaws({ name, windowPanes, reach = 0, make, reference, tolerance }: MeasureUnderLaw): void {
   law(`${name}: any order of arrival, panes ahead included, gives the values of order`, (_scenario, events, random) => {
-    const expected = valuesAtCloses(make(), inOrder(events), windowPanes);
+    const expected = valuesAtCloses(make(), inOrder(events), windowPanes, { reach });
     // The closes of the two start at different panes if the first match is early: compare from the end.
-    const found = valuesAtCloses(make(), shuffled(events, random), windowPanes, { expires: () => random() < 0.5 });
+    const found = valuesAtCloses(make(), shuffled(events, random), windowPanes, { reach, expires: () => random() < 0.5 });
     expect(found.slice(found.length - expected.length)).toEqual(expected);
   });
 
   law(`${name}: matches split over instances and merged give the values of the whole`, (_scenario, events, random) => {
-    const expected = valuesAtCloses(make(), inOrder(events), windowPanes);
+    const expected = valuesAtCloses(make(), inOrder(events), windowPanes, { reach });
     const parts = Array.from({ length: 1 + Math.floor(random() * 4) }, make);
     const out = new SnapshotWriter();
     const found = valuesAtCloses(make(), shuffled(events, random), windowPanes, {
+      reach,
       feed: (_whole, event) => parts[Math.floor(random() * parts.length)].add(event.slot, event.pane, matchOf(event)),
       beforeClose: (whole, pane, touched) => {
         for (const part of parts) {
@@ -204,7 +209,7 @@ export function describeMeasureLaws({ name, windowPanes, make, reference, tolera
             part.encode(slot, pane, out);
             whole.merge(slot, pane, new SnapshotReader(out.done().slice()));
             part.close(slot, pane);
-            part.expire(slot, pane - windowPanes + 1);
+            part.expire(slot, pane - windowPanes + 1 - reach);
           }
         }
         return whole;
@@ -214,8 +219,9 @@ export function describeMeasureLaws({ name, windowPanes, make, reference, tolera
   });
 
   law(`${name}: a snapshot restored at any close goes on as if nothing had been`, (_scenario, events, random) => {
-    const expected = valuesAtCloses(make(), events, windowPanes);
+    const expected = valuesAtCloses(make(), events, windowPanes, { reach });
     const found = valuesAtCloses(make(), events, windowPanes, {
+      reach,
       beforeClose: (measure) => (random() < 0.3 ? copied(measure, make) : measure),
     });
     expect(found).toEqual(expected);
@@ -223,12 +229,12 @@ export function describeMeasureLaws({ name, windowPanes, make, reference, tolera
 
   law(`${name}: what is left after expiry is what the remaining panes alone would have made`, (_scenario, events, random) => {
     const measure = make();
-    valuesAtCloses(measure, events, windowPanes);
+    valuesAtCloses(measure, events, windowPanes, { reach });
     const last = Math.max(...events.map((event) => event.pane));
     const first = last - Math.floor(random() * windowPanes);
     const left = events.filter((event) => event.pane >= first);
     const rebuilt = make();
-    if (left.length > 0) valuesAtCloses(rebuilt, left, windowPanes);
+    if (left.length > 0) valuesAtCloses(rebuilt, left, windowPanes, { reach });
     for (let slot = 0; slot < slots; slot++) {
       const empty = measure.expire(slot, first);
       expect(empty).toBe(!left.some((event) => event.slot === slot));
@@ -246,15 +252,18 @@ export function describeMeasureLaws({ name, windowPanes, make, reference, tolera
   law(`${name}: a closed pane, encoded and merged into an empty slot, keeps its value`, (_scenario, events) => {
     const out = new SnapshotWriter();
     valuesAtCloses(make(), events, windowPanes, {
+      reach,
       afterClose: (measure, pane) => {
         for (let slot = 0; slot < slots; slot++) {
-          out.reset();
-          measure.encode(slot, pane, out);
           const other = make();
-          const reader = new SnapshotReader(out.done().slice());
-          other.merge(7, pane, reader);
-          expect(reader.finished).toBe(true);
-          other.close(7, pane);
+          for (let each = pane - reach; each <= pane; each++) {
+            out.reset();
+            measure.encode(slot, each, out);
+            const reader = new SnapshotReader(out.done().slice());
+            other.merge(7, each, reader);
+            expect(reader.finished).toBe(true);
+            other.close(7, each);
+          }
           expect(other.value(7, pane, pane)).toEqual(measure.value(slot, pane, pane));
         }
       },
@@ -263,11 +272,12 @@ export function describeMeasureLaws({ name, windowPanes, make, reference, tolera
 
   law(`${name}: every value is the plain answer, or as near to it as it says`, (_scenario, events) => {
     valuesAtCloses(make(), events, windowPanes, {
+      reach,
       afterClose: (measure, pane) => {
         for (let slot = 0; slot < slots; slot++) {
-          const inWindow = events.filter((event) => event.slot === slot && event.pane > pane - windowPanes && event.pane <= pane);
+          const inWindow = events.filter((event) => event.slot === slot && event.pane > pane - windowPanes - reach && event.pane <= pane);
           const value = measure.value(slot, pane - windowPanes + 1, pane);
-          const expected = reference(inWindow);
+          const expected = reference(inWindow, pane);
           const error = measure.valueError(slot, pane - windowPanes + 1, pane);
           if (error === 0) expect(value).toEqual(expected);
           else expect(Math.abs(value - expected)).toBeLessThanOrEqual((tolerance?.(error, inWindow) ?? 6 * error) * Math.abs(expected));
@@ -281,7 +291,7 @@ export function describeMeasureLaws({ name, windowPanes, make, reference, tolera
     (_scenario, events) => {
       const measure = make();
       const round = () => {
-        valuesAtCloses(measure, events, windowPanes);
+        valuesAtCloses(measure, events, windowPanes, { reach });
         for (let slot = 0; slot < slots; slot++) measure.release(slot);
       };
       round();
