@@ -4,14 +4,20 @@ import type { Slices } from '../processors/slices.ts';
 /** How long one part of the work may keep the event loop. */
 const sliceMs = 5;
 
-/** Drives work that pauses: lets the event loop turn when a slice has taken long enough. */
+/** When work of ours last let the event loop turn: it is one for the whole process, so this is too. */
+let turnedMs = performance.now();
+
+/**
+ * Drives work that pauses: lets the event loop turn when that has not happened for long enough. Also across calls: a source that always
+ * has the next batch ready would otherwise hand in one after the other without a timer or a request in between.
+ */
 export async function inSlices<T>(work: Slices<T>): Promise<T> {
-  let startMs = performance.now();
   for (;;) {
+    if (performance.now() - turnedMs >= sliceMs) {
+      await setImmediate();
+      turnedMs = performance.now();
+    }
     const step = work.next();
     if (step.done) return step.value;
-    if (performance.now() - startMs < sliceMs) continue;
-    await setImmediate();
-    startMs = performance.now();
   }
 }
