@@ -1,6 +1,7 @@
 import type { Match } from '../match/match.ts';
 import { ExponentialHistogram } from '../sketch/exponential-histogram.ts';
 import { exactQuantile } from '../sketch/order-statistics.ts';
+import { type PaneParts, PaneTree } from '../sketch/pane-tree.ts';
 import { Form, PaneValues } from '../sketch/pane-values.ts';
 import { Slab } from '../sketch/slab.ts';
 import { CentroidList } from '../sketch/t-digest.ts';
@@ -33,6 +34,7 @@ export class Quantile implements Measure {
   private readonly sketch: 'tdigest' | 'histogram';
   private readonly histogram = new ExponentialHistogram(histogramScale, Number.POSITIVE_INFINITY);
   private readonly list = new CentroidList();
+  private readonly tree = new PaneTree();
   private numbers = new Float32Array(openPerPane);
   private readonly releaseEntry = (entry: number): void => this.values.release(entry);
   /** The last answer and what it was asked for: the value and its error come from one pass. */
@@ -82,6 +84,7 @@ export class Quantile implements Measure {
 
   expire(slot: number, firstPane: number): boolean {
     this.answer.slot = -1;
+    this.tree.expire(slot, firstPane);
     return this.table.expire(slot, firstPane, this.releaseEntry);
   }
 
@@ -111,7 +114,7 @@ export class Quantile implements Measure {
   }
 
   bytes(): number {
-    return this.slab.bytes() + this.table.bytes();
+    return this.slab.bytes() + this.table.bytes() + this.tree.bytes();
   }
 
   snapshot(out: SnapshotWriter): void {
@@ -126,6 +129,7 @@ export class Quantile implements Measure {
     const q = from.f64();
     if (q !== this.q) throw new SnapshotError(`the snapshot's quantile is of ${q}, expected ${this.q}`);
     this.answer.slot = -1;
+    this.tree.clear();
     this.table.restore(from);
     this.slab.restore(from);
   }
@@ -151,6 +155,7 @@ export class Quantile implements Measure {
 
   /** Puts the digest in `list` in the place of `entry`, or into the digest that the pane has already. */
   private mergeDigest(slot: number, pane: number, entry: number): void {
+    this.tree.changed(slot, pane);
     const length = this.table.length(slot);
     for (let i = 0; i < length; i++) {
       const other = this.table.address(slot) + 4 * i;
@@ -185,7 +190,7 @@ export class Quantile implements Measure {
     answer.lastPane = lastPane;
     if (exact) this.exactly(entries, count);
     else if (this.sketch === 'histogram') this.byHistogram(entries);
-    else this.byDigest(entries);
+    else this.byDigest(slot, entries, firstPane, lastPane);
     return answer;
   }
 
@@ -204,12 +209,18 @@ export class Quantile implements Measure {
     this.answer.error = this.histogram.relativeError;
   }
 
-  private byDigest(entries: number[]): void {
-    // In pane order, so that equal means come out in one order.
+  private byDigest(slot: number, entries: number[], firstPane: number, lastPane: number): void {
     const paneOf = (entry: number): number => this.slab.chunks[entry >>> 16][entry & 0xffff];
+    // In pane order, so that equal means come out in one order.
     entries.sort((a, b) => paneOf(a) - paneOf(b));
+    const parts: PaneParts = {
+      length: entries.length,
+      pane: (part) => paneOf(entries[part]),
+      count: (part) => this.values.count(entries[part]),
+      append: (part, list) => this.values.appendTo(list, entries[part], this.scratch(entries[part])),
+    };
     this.list.reset();
-    for (const entry of entries) this.values.appendTo(this.list, entry, this.scratch(entry));
+    this.tree.append(slot, parts, firstPane, lastPane, this.list);
     this.list.sort();
     // Merging evens out where the parts' large centroids happen to lie: 0.1 % of the ranks at the median instead of 0.2 %.
     this.list.compress();

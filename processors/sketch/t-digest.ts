@@ -11,6 +11,9 @@ export class CentroidList {
   means = new Float64Array(256);
   weights = new Float64Array(256);
   total = 0;
+  /** Where runs are merged to. */
+  private spareMeans = new Float64Array(0);
+  private spareWeights = new Float64Array(0);
 
   reset(): void {
     this.length = 0;
@@ -28,25 +31,26 @@ export class CentroidList {
     this.total += weight;
   }
 
-  /** Sorts by mean; among equal means the order stays. Means must be f32 and at most 2^21 of them. */
+  /** Sorts by mean; among equal means the order stays. Merges the runs that ascend already: a list is made of a few of them. */
   sort(): void {
-    let sorted = true;
-    for (let i = 1; i < this.length && sorted; i++) sorted = this.means[i] >= this.means[i - 1];
-    if (sorted) return;
-    // The bits of an f32 in the order of its value, then the place in the list: one integer below 2^53, which a typed array sorts by itself.
-    const keys = new Float64Array(this.length);
-    for (let i = 0; i < this.length; i++) {
-      float[0] = this.means[i];
-      const key = word[0] & 0x80000000 ? ~word[0] >>> 0 : (word[0] | 0x80000000) >>> 0;
-      keys[i] = key * 2 ** 21 + i;
-    }
-    keys.sort();
-    const means = this.means.slice(0, this.length);
-    const weights = this.weights.slice(0, this.length);
-    for (let i = 0; i < this.length; i++) {
-      const from = keys[i] % 2 ** 21;
-      this.means[i] = means[from];
-      this.weights[i] = weights[from];
+    let starts = [0];
+    for (let i = 1; i < this.length; i++) if (this.means[i] < this.means[i - 1]) starts.push(i);
+    while (starts.length > 1) {
+      if (this.spareMeans.length < this.means.length) {
+        this.spareMeans = new Float64Array(this.means.length);
+        this.spareWeights = new Float64Array(this.means.length);
+      }
+      const merged: number[] = [];
+      for (let run = 0; run < starts.length; run += 2) {
+        merged.push(starts[run]);
+        this.mergeRuns(starts[run], starts[run + 1] ?? this.length, starts[run + 2] ?? this.length);
+      }
+      const { means, weights } = this;
+      this.means = this.spareMeans;
+      this.weights = this.spareWeights;
+      this.spareMeans = means;
+      this.spareWeights = weights;
+      starts = merged;
     }
   }
 
@@ -54,25 +58,38 @@ export class CentroidList {
   compress(): void {
     if (this.length < 3) return;
     const total = this.total;
-    const normalizer = (4 * naturalLog(total / delta) + 24) / delta;
+    const normalizer = (4 * naturalLog(total / delta) + 24) / delta / total;
     let to = 0;
     let before = 0;
+    const { means, weights } = this;
     for (let from = 1; from < this.length; from++) {
-      const proposed = this.weights[to] + this.weights[from];
-      const q0 = before / total;
-      const q2 = (before + proposed) / total;
-      const limit = total * normalizer * Math.min(q0 * (1 - q0), q2 * (1 - q2));
+      const proposed = weights[to] + weights[from];
+      const after = before + proposed;
+      // n max(q) for q = rank / n, without a division for each of them.
+      const limit = normalizer * Math.min(before * (total - before), after * (total - after));
       if (to > 0 && from < this.length - 1 && proposed <= limit) {
-        this.means[to] += ((this.means[from] - this.means[to]) * this.weights[from]) / proposed;
-        this.weights[to] = proposed;
+        means[to] += ((means[from] - means[to]) * weights[from]) / proposed;
+        weights[to] = proposed;
       } else {
-        before += this.weights[to];
+        before += weights[to];
         to++;
-        this.means[to] = this.means[from];
-        this.weights[to] = this.weights[from];
+        means[to] = means[from];
+        weights[to] = weights[from];
       }
     }
     this.length = to + 1;
+  }
+
+  /** Merges from..middle - 1 and middle..end - 1 into the spare arrays. */
+  private mergeRuns(from: number, middle: number, end: number): void {
+    const { means, weights, spareMeans, spareWeights } = this;
+    let left = from;
+    let right = middle;
+    for (let to = from; to < end; to++) {
+      const at = right >= end || (left < middle && means[left] <= means[right]) ? left++ : right++;
+      spareMeans[to] = means[at];
+      spareWeights[to] = weights[at];
+    }
   }
 
   /**
@@ -107,8 +124,6 @@ export class CentroidList {
 /** A digest may be made of a histogram of scale 8, whose buckets are 0.27 % wide: no answer of one is better than that. */
 const leastError = 0.0027 / Math.sqrt(12);
 
-const float = new Float32Array(1);
-const word = new Uint32Array(float.buffer);
 const double = new Float64Array(1);
 const doubleWords = new Uint32Array(double.buffer);
 
