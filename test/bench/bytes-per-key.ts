@@ -20,7 +20,7 @@ export function benchBytesPerKey(
         const note = `${active} active`;
         figures.push({ name: `${title}: measure`, value: measure.bytes() / active, unit: 'B', note });
         figures.push({ name: `${title}: whole state`, value: windows.bytes() / active, unit: 'B', note: 'key text apart' });
-        print(`${title}: ${(measure.bytes() / active).toFixed(0)} B in the measure, ${(windows.bytes() / active).toFixed(0)} B in all`);
+        print(`- ${title}: ${(measure.bytes() / active).toFixed(0)} B in the measure, ${(windows.bytes() / active).toFixed(0)} B in all`);
       }
     }
   }

@@ -3,10 +3,14 @@
  * sweeps included. The real `Engine` and its slices, a source that always has a batch ready, keys that come and go: every pane brings a
  * tenth of the window's keys, all of them new, each twice; every sweep lets go of as many.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pino from 'pino';
 import { Pipeline } from '../../processors/pipeline.ts';
+import { createLocalCheckpoints } from '../../src/checkpoint/local.ts';
 import { Engine } from '../../src/engine.ts';
-import { MemoryCheckpoints, MemorySink } from '../support/memory.ts';
+import { MemorySink } from '../support/memory.ts';
 import { benchRules } from './bench-rules.ts';
 import type { Figure } from './figure.ts';
 import { type Blocks, LoopProbe } from './loop-probe.ts';
@@ -44,7 +48,7 @@ export async function benchEventLoop(print: (line: string) => void = console.log
         `longest collection ${blocks.longestGcMs.toFixed(1)} ms, ${blocks.turns} turns, ${keys} keys a rule, ${checkpoints} checkpoints`;
       const figure = { name: `longest block, ${scene.name}, ${phase}`, value: blocks.longestCpuMs, unit: 'ms of CPU', note };
       figures.push(figure);
-      print(`${figure.name}: ${figure.value.toFixed(1)} ms of CPU; ${note}`);
+      print(`- ${figure.name}: ${figure.value.toFixed(1)} ms of CPU; ${note}`);
     }
   }
   return figures;
@@ -80,19 +84,24 @@ async function runScene(
       (record) => (record * 31) % 500_000,
     );
   });
+  const dir = mkdtempSync(join(tmpdir(), 'streamgauge-bench-'));
   const engine = new Engine(
     {
       pipeline,
       sources: [source],
       sinks: [new MemorySink()],
-      checkpoints: checkpoints ? new MemoryCheckpoints() : undefined,
+      checkpoints: checkpoints ? createLocalCheckpoints({ dir, identity: 'bench' }) : undefined,
       log: pino({ level: 'silent' }),
       clock: Date.now,
     },
-    { checkpointEveryMs: 2_000 },
+    { checkpointEveryMs: 5_000 },
   );
   probes[0].start();
-  await engine.run();
+  try {
+    await engine.run();
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
   blocks.push(probes[1].stop());
   const [filling, steady] = await Promise.all(blocks);
   if (keys < activeKeys) throw new Error(`${keys} keys were active, expected at least ${activeKeys}`);
