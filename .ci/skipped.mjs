@@ -1,0 +1,25 @@
+// Prints every skipped test, and fails if a whole suite was skipped that could have run on this machine.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+
+const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+const canRun = [
+  { suite: /integration\/kafka/, when: has('java') && has('mvn'), needs: 'Java and Maven' },
+  { suite: /integration\/crowdsec|sketch\/(postgres-hll|vectors)|measure\/windows/, when: existsSync('../shared/data'), needs: 'the open data' },
+];
+
+const { testResults } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+let wrong = 0;
+for (const { name, assertionResults } of testResults) {
+  const file = relative(process.cwd(), name);
+  const skipped = assertionResults.filter(({ status }) => status === 'pending' || status === 'skipped' || status === 'todo');
+  for (const { fullName } of skipped) console.log(`${file}: ${fullName}`);
+  if (assertionResults.length === 0 || skipped.length < assertionResults.length) continue;
+  const rule = canRun.find(({ suite }) => suite.test(file));
+  if (rule?.when) {
+    console.log(`${file} was skipped whole, although ${rule.needs} are here`);
+    wrong++;
+  }
+}
+process.exit(wrong === 0 ? 0 : 1);
