@@ -37,6 +37,8 @@ const readCommitted = 1;
 export class KafkaReader {
   readonly #consumer: Consumer;
   readonly #cluster: Cluster;
+  /** The last fetch of each broker, by node id. */
+  readonly #fetches = new Map<string, Promise<unknown>>();
 
   constructor(kafka: Kafka) {
     // The group id is never sent: a consumer that is not run joins nothing.
@@ -119,8 +121,10 @@ export class KafkaReader {
     };
     let response: FetchResponse;
     try {
-      const broker = await this.#cluster.findBroker({ nodeId: leader });
-      response = (await broker.fetch(request)) as FetchResponse;
+      response = await this.#inTurn(leader, async () => {
+        const broker = await this.#cluster.findBroker({ nodeId: leader });
+        return (await broker.fetch(request)) as FetchResponse;
+      });
     } catch (error) {
       if (errorType(error) === 'OFFSET_OUT_OF_RANGE') return { messages: [], nextOffset: offset, outOfRange: true };
       // The leader moved or went away: the next call asks the one the cluster names then.
@@ -135,6 +139,19 @@ export class KafkaReader {
       nextOffset: Math.max(offset, safeOffset(topic, partition, last.offset) + 1),
       outOfRange: false,
     };
+  }
+
+  /**
+   * One fetch of a broker at a time. Where two find its connection closed, kafkajs opens a socket for each and forgets the first, which
+   * keeps the process alive until the broker closes it, ten minutes later. A broker answers the fetches of a connection in turn anyway.
+   */
+  #inTurn<T>(nodeId: string, fetch: () => Promise<T>): Promise<T> {
+    const done = (this.#fetches.get(nodeId) ?? Promise.resolve()).then(fetch);
+    this.#fetches.set(
+      nodeId,
+      done.catch(() => undefined),
+    );
+    return done;
   }
 }
 
