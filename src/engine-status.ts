@@ -25,10 +25,10 @@ export function statusOf({ engine, sources, sinks }: Observed): Status {
       return sinks.map((sink) => {
         const outage = engine.outages.get(sink.name);
         const health = sink.health();
-        return { name: sink.name, health: outage === undefined ? health : { ...health, ok: false, reason: outage } };
+        return { name: sink.name, health: outage === undefined ? health : { ...health, ok: false, kept: false, reason: outage } };
       });
     },
-    reasons: (): HealthReason[] => [],
+    reasons: (): HealthReason[] => engine.lossLog.reasons(Date.now()),
   };
 }
 

@@ -29,7 +29,7 @@ export interface HealthReport {
   readonly sinks: Readonly<Record<string, SinkHealth>>;
 }
 
-/** All there is to say, worst first. A source or sink that is not `ok` fails the whole. */
+/** All there is to say, worst first. A source or sink that is not `ok` fails the whole, but not one whose findings are kept for it. */
 export function healthReport(status: Status): HealthReport {
   const reasons: HealthReason[] = [...status.reasons()];
   for (const { name, health } of status.sources) {
@@ -37,7 +37,9 @@ export function healthReport(status: Status): HealthReport {
       reasons.push({ reason: 'source_failing', severity: 'failing', detail: `${name}: ${health.reason ?? 'no reason given'}` });
   }
   for (const { name, health } of status.sinks) {
-    if (!health.ok) reasons.push({ reason: 'sink_failing', severity: 'failing', detail: `${name}: ${health.reason ?? 'no reason given'}` });
+    if (health.ok) continue;
+    const severity = health.kept ? 'degraded' : 'failing';
+    reasons.push({ reason: 'sink_failing', severity, detail: `${name}: ${health.reason ?? 'no reason given'}` });
   }
   reasons.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
   return {

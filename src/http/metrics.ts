@@ -64,6 +64,8 @@ export class Metrics {
     const by = (name: string, help: string, label: string, read: (counters: Readonly<Counters>) => Record<string, number>): void =>
       this.counter(name, help, [label], () => Object.entries(read(input.counters())).map(([key, value]) => [value, { [label]: key }]));
     by('records_dropped_total', 'Records that could not be decoded, by reason.', 'reason', (counters) => counters.rejected);
+    by('losses_total', 'Places where records are missing, by kind.', 'kind', (counters) => counters.losses);
+    by('records_lost_total', 'Records missing there, where that is known.', 'kind', (counters) => counters.lostRecords);
     by('events_late_total', 'Events older than the watermark of their partition, by rule.', 'rule', (counters) => counters.late);
     by('events_after_tick_total', 'Events for a pane that a tick had closed, by rule.', 'rule', (counters) => counters.afterTick);
     by('events_key_missing_total', 'Events that match a rule but lack its key.', 'rule', (counters) => counters.keyMissing);
@@ -106,6 +108,14 @@ export class Metrics {
     );
     this.counter('sink_retries_total', 'Writes to a sink that had to be repeated.', ['sink'], () =>
       status.sinks.map(({ name, health }) => [health.retries, { sink: name }]),
+    );
+    this.counter('sink_findings_dropped_total', 'Findings that a sink will never hold, by reason.', ['sink', 'reason'], () =>
+      status.sinks.flatMap(({ name, health }) =>
+        Object.entries(health.dropped ?? {}).map(([reason, count]): Row => [count, { sink: name, reason }]),
+      ),
+    );
+    this.gauge('sink_waiting_findings', 'Findings kept for a sink that have not gone out yet.', ['sink'], () =>
+      status.sinks.flatMap(({ name, health }): Row[] => (health.waiting === undefined ? [] : [[health.waiting, { sink: name }]])),
     );
     this.gauge('health_reason', 'How many things are wrong for this reason.', ['reason', 'severity'], () => {
       const counts = new Map<string, [number, Labels]>();

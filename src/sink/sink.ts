@@ -17,4 +17,10 @@ export interface SinkHealth {
   readonly ok: boolean;
   readonly reason?: string;
   readonly retries: number;
+  /** Not ok, but what cannot go out is kept until it can: nothing is lost, and nobody waits for it. */
+  readonly kept?: boolean;
+  /** Findings that were kept and have not gone out yet. */
+  readonly waiting?: number;
+  /** Findings that will never be there, by reason. */
+  readonly dropped?: Readonly<Record<string, number>>;
 }

@@ -22,3 +22,10 @@ export async function freePort(): Promise<number> {
   await close();
   return port;
 }
+
+/** Ports that nobody had a moment ago: held together, so that they differ. */
+export async function freePorts(count: number): Promise<number[]> {
+  const held = await Promise.all(Array.from({ length: count }, listening));
+  await Promise.all(held.map(({ close }) => close()));
+  return held.map(({ port }) => port);
+}
