@@ -24,5 +24,9 @@ export class Counters {
 
 /** Adds to one of the labelled counters. */
 export function countBy(counter: Record<string, number>, label: string, by = 1): void {
+  /** Places where records are missing, by kind: `expired`, `reset`, `damaged` (a source says so), `missing` (a batch held fewer than it said). */
+  readonly losses: Record<string, number> = {};
+  /** Records missing there, where that is known. */
+  readonly lostRecords: Record<string, number> = {};
   counter[label] = (counter[label] ?? 0) + by;
 }

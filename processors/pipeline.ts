@@ -2,8 +2,9 @@
 import { buildGroup, type GroupStages } from './build-group.ts';
 import { Counters, countBy } from './counters.ts';
 import { createDecoder, type DecodeOptions } from './decode/create-decoder.ts';
-import { type Decoder, Rejects } from './decode/decoder.ts';
+import { type Decoder, type RejectReason, Rejects } from './decode/decoder.ts';
 import { EventBatch, FieldPlan } from './decode/event-batch.ts';
+import { missingBeside } from './decode/reject-header.ts';
 import type { Finding, Score } from './detect/finding.ts';
 import { compileKey } from './match/key.ts';
 import { type MatchIntake, RuleSet } from './match/rule-set.ts';
@@ -14,6 +15,7 @@ import { groupRules, type RuleGroup } from './rule-group.ts';
 import { hashKeyOf, publishedHashKey } from './sketch/hash.ts';
 import { type Slices, whole } from './slices.ts';
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts';
+import { Gaps } from './window/gaps.ts';
 import { partitionHash, sampleHash } from './window/sample-hash.ts';
 import { type Tick, Watermark } from './window/watermark.ts';
 import { WindowStage } from './window/window-stage.ts';
@@ -43,11 +45,13 @@ export class Pipeline {
   private readonly events: EventBatch;
   private readonly ruleSet: RuleSet;
   private readonly windows: WindowStage;
+  private readonly gaps: Gaps;
   private readonly intake: MatchIntake;
   private readonly futureSkewMs: number;
   private readonly fromMs: number;
   private readonly toMs: number;
   private findings: Finding[] = [];
+  private missingTold: SourceRecord | undefined;
   private started = false;
 
   constructor(rules: readonly Rule[], options: PipelineOptions = {}) {
@@ -68,6 +72,7 @@ export class Pipeline {
     this.stages = groups.map((group) => buildGroup(group, { score: options.score, partitionName }));
     const keyedWindows = this.stages.map(({ windows }) => windows);
     this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters);
+    this.gaps = new Gaps(this.watermark, this.windows);
     const count = (counter: Record<string, number>, group: RuleGroup) => {
       for (const { id } of group.rules) countBy(counter, id);
     };
@@ -84,16 +89,24 @@ export class Pipeline {
     const partition = this.watermark.partition(name);
     const place = { partition, partitionHash: partitionHash(name), offset: 0, sampleHash: 0 };
     this.decode(batch);
+    const undecoded = this.rejects.recordIndexes.length;
+    let passed = 0;
     for (let row = 0; row < this.events.length; row++) {
-      const record = batch.records[this.events.recordIndex[row]];
+      const index = this.events.recordIndex[row];
+      while (passed < undecoded && this.rejects.recordIndexes[passed] < index) this.rejected(passed++, batch, partition);
+      const record = batch.records[index];
+      if (record.headers !== undefined) this.missing(record, batch, partition);
       if (!this.placeInTime(row, record, partition)) continue;
+      // Before the event moves the watermark: what lies between it and the event before is not decided yet.
+      this.gaps.close(partition, this.events.timeMs[row]);
+      if (this.events.lost[row] > 0) this.lost(row, partition);
       this.watermark.observe(partition, this.events.timeMs[row]);
       if (this.watermark.lowMs >= this.windows.nextDueMs) yield* this.close();
-      if (this.events.lost[row] > 0) this.lost(row, partition);
       place.offset = record.offset;
       place.sampleHash = sampleHash(place.partitionHash, record.offset);
       this.ruleSet.match(this.events, row, place, this.intake);
     }
+    while (passed < undecoded) this.rejected(passed++, batch, partition);
     return this.takeFindings();
   }
 
@@ -103,6 +116,7 @@ export class Pipeline {
 
   /** The clock's word on quiet streams: passes idle partitions by, and closes what only waited for them. */
   *tickInSlices(tick: Tick): Slices<Finding[]> {
+    for (const key of tick.idle) this.gaps.close(this.watermark.partition(key), tick.nowMs);
     this.watermark.tick(tick);
     yield* this.close();
     return this.takeFindings();
@@ -117,8 +131,21 @@ export class Pipeline {
     for (const key of keys) this.watermark.waitFor(this.watermark.partition(key));
   }
 
+  /**
+   * Records of a partition are missing after those that have gone through: what its next event, or a tick that passes it by, ends is
+   * degraded. `records`: how many, where that is known.
+   */
+  loss(key: string, dataset: string, kind: string, records = 0): void {
+    countBy(this.counters.losses, kind);
+    countBy(this.counters.lostRecords, kind, records);
+    const partition = this.watermark.partition(key);
+    this.watermark.waitFor(partition);
+    this.gaps.open(partition, dataset);
+  }
+
   /** A partition has no more records: the watermark waits for it no longer. */
   *endedInSlices(key: string): Slices<Finding[]> {
+    this.gaps.close(this.watermark.partition(key), this.watermark.highMs);
     this.watermark.end(this.watermark.partition(key));
     yield* this.close();
     return this.takeFindings();
@@ -127,6 +154,7 @@ export class Pipeline {
   /** End of input, the last tick: closes every pane up to the one that holds the newest event. */
   *finishInSlices(): Slices<Finding[]> {
     const { highMs } = this.watermark;
+    this.gaps.closeAll(highMs);
     if (highMs > this.watermark.lowMs) this.watermark.lowMs = highMs;
     yield* this.close();
     yield* this.windows.closeAll(highMs, (group) => this.detected(group));
@@ -140,10 +168,11 @@ export class Pipeline {
   /** The state between two calls, whole. The hash key and the options are not in it: they must be the same at `restore`. */
   snapshot(): Uint8Array {
     const out = new SnapshotWriter(1 << 16);
-    out.section('pipeline 1');
+    out.section('pipeline 2');
     out.u32(this.started ? 1 : 0);
     this.watermark.snapshot(out);
     this.decoder.snapshot(out);
+    this.gaps.snapshot(out);
     writeGroups(this.stages, out);
     return out.done();
   }
@@ -154,10 +183,11 @@ export class Pipeline {
    */
   restore(bytes: Uint8Array): string[] {
     const from = new SnapshotReader(bytes);
-    from.section('pipeline 1');
+    from.section('pipeline 2');
     this.started = from.u32() === 1;
     this.watermark.restore(from);
     this.decoder.restore(from);
+    this.gaps.restore(from);
     const fresh = readGroups(this.stages, from);
     for (const { windows } of fresh) windows.passed(this.watermark.lowMs);
     if (this.started) for (const stages of fresh) this.watchAll(stages, this.watermark.lowMs);
@@ -178,19 +208,37 @@ export class Pipeline {
     const { timeMs } = this.events;
     if (Number.isNaN(timeMs[row])) {
       timeMs[row] = Number.isNaN(record.timestampMs) ? this.watermark.newest(partition) : record.timestampMs;
-      if (!Number.isFinite(timeMs[row])) return this.setAside(row, 'no_time');
+      if (!Number.isFinite(timeMs[row])) return this.setAside(row, 'no_time', partition);
       this.counters.timeFromRecord++;
     } else if (timeMs[row] > record.timestampMs + this.futureSkewMs) {
       this.counters.futureDated++;
-      return this.setAside(row, 'future_dated');
+      return this.setAside(row, 'future_dated', partition);
     }
     return timeMs[row] >= this.fromMs && timeMs[row] < this.toMs;
   }
 
-  private setAside(row: number, reason: 'no_time' | 'future_dated'): false {
+  private setAside(row: number, reason: 'no_time' | 'future_dated', partition: number): false {
     this.rejects.add(this.events.recordIndex[row], reason);
     countBy(this.counters.rejected, reason);
+    this.gaps.open(partition, this.events.records.dataset);
     return false;
+  }
+
+  /** A record was dropped as undecodable: some event is missing here. Where there was nothing in it, nothing is. */
+  private rejected(place: number, batch: RecordBatch, partition: number): void {
+    const reason: RejectReason = this.rejects.reasons[place];
+    if (reason !== 'empty') this.gaps.open(partition, batch.dataset);
+    this.missing(batch.records[this.rejects.recordIndexes[place]], batch, partition);
+  }
+
+  /** Its sender said that more messages came with this record than did. Told once, however many rows it has. */
+  private missing(record: SourceRecord, { dataset }: RecordBatch, partition: number): void {
+    const missing = missingBeside(record);
+    if (missing === 0 || this.missingTold === record) return;
+    this.missingTold = record;
+    countBy(this.counters.losses, 'missing');
+    countBy(this.counters.lostRecords, 'missing', missing);
+    this.gaps.open(partition, dataset);
   }
 
   /** The sender says that messages were lost: the windows they may have belonged to must know. */

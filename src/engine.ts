@@ -17,13 +17,14 @@ import type { CheckpointStore } from './checkpoint/checkpoint.ts';
 import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
 import { inSlices } from './in-slices.ts';
+import { LossLog } from './loss-log.ts';
 import { Mutex } from './mutex.ts';
 import { SampleText } from './sample-text.ts';
-import { outageFinding } from './self-finding.ts';
+import { lossFinding, outageFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown } from './shutdown.ts';
 import type { DeadLetter, DeadRecord } from './sink/dead-letter.ts';
 import type { Sink } from './sink/sink.ts';
-import type { Positions, RecordIntake, Source } from './source/source.ts';
+import type { Positions, RecordIntake, RecordLoss, Source } from './source/source.ts';
 
 export interface EngineParts {
   readonly pipeline: Pipeline;
@@ -66,6 +67,8 @@ export class Engine {
   sinkRetries = 0;
   checkpointsSaved = 0;
   lastCheckpointMs = Number.NaN;
+  /** What was lost or dropped lately. */
+  readonly lossLog = new LossLog();
   private readonly parts: EngineParts;
   private readonly options: EngineOptions;
   private readonly turn = new Mutex();
@@ -122,6 +125,7 @@ export class Engine {
         this.inTurn(async () => this.write(await inSlices(this.parts.pipeline.endedInSlices(key)))).catch(() => {});
       },
       batch: (records) => this.inTurn(() => this.accept(source, records)),
+      lost: (loss) => void this.inTurn(() => this.lost(source, loss)).catch(() => {}),
       revoked: () => this.inTurn(() => this.checkpoint()),
     };
   }
@@ -150,12 +154,27 @@ export class Engine {
     const { pipeline, deadLetter, clock } = this.parts;
     const key = partitionKey(batch.topic, batch.partition);
     this.sourceOf.set(batch.topic, source);
-    this.idleness.seen(key, clock());
+    this.idleness.noted(key, clock());
+    const eventsBefore = pipeline.counters.events;
     const findings = await inSlices(pipeline.processInSlices(batch));
+    // A partition of nothing but garbage moves no watermark: it is as good as silent, and must not hold the others up for ever.
+    if (pipeline.counters.events > eventsBefore) this.idleness.seen(key, clock());
+    this.lossLog.look(pipeline.counters, clock());
     if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
     this.positions[key] = batch.records[batch.records.length - 1].offset + 1;
     this.dirty = true;
+  }
+
+  /** Records are missing: the windows they may have belonged to say so, and so does a finding of its own. */
+  private async lost(source: Source, { key, dataset, kind, records }: RecordLoss): Promise<void> {
+    const { pipeline, clock, log } = this.parts;
+    this.expect([key]);
+    pipeline.loss(key, dataset, kind, records);
+    this.lossLog.look(pipeline.counters, clock());
+    this.dirty = true;
+    log.warn({ source: source.name, partition: key, kind, records }, 'records are lost');
+    await this.write([lossFinding(source.name, key, kind, records, clock())]);
   }
 
   /** Makes findings durable in every sink; while one is away it is tried again, and the sources wait. */

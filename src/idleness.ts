@@ -11,6 +11,11 @@ export class Idleness {
     this.lastSeenMs.set(partition, nowMs);
   }
 
+  /** Begins to count for a partition nothing is known of. */
+  noted(partition: string, nowMs: number): void {
+    if (!this.lastSeenMs.has(partition)) this.lastSeenMs.set(partition, nowMs);
+  }
+
   forget(partition: string): void {
     this.lastSeenMs.delete(partition);
   }

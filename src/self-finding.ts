@@ -16,17 +16,37 @@ export function outageFinding(sink: string, reason: string, sinceMs: number, now
   });
 }
 
+/** A source could not hand in records that were there. */
+export function lossFinding(source: string, partition: string, kind: string, records: number | undefined, nowMs: number): Finding {
+  const why: Readonly<Record<string, string>> = {
+    expired: 'retention took them before they were read',
+    reset: 'the partition ends before the place to go on from, and is read from its beginning',
+    damaged: 'they cannot be read any more',
+  };
+  return selfFinding({
+    rule: 'streamgauge.records_lost',
+    title: 'Records were lost before they were read',
+    key: { source, partition },
+    summary: `${records ?? 'an unknown number of'} records of ${partition} are lost: ${why[kind] ?? kind}`,
+    measure: 'records',
+    value: records ?? 0,
+    sinceMs: nowMs,
+    nowMs,
+  });
+}
+
 interface SelfFinding {
   readonly rule: `streamgauge.${string}`;
   readonly title: string;
   readonly key: Readonly<Record<string, string>>;
   readonly summary: string;
+  readonly measure?: string;
   readonly value: number;
   readonly sinceMs: number;
   readonly nowMs: number;
 }
 
-export function selfFinding({ rule, title, key, summary, value, sinceMs, nowMs }: SelfFinding): Finding {
+export function selfFinding({ rule, title, key, summary, measure, value, sinceMs, nowMs }: SelfFinding): Finding {
   return {
     id: findingId(rule, JSON.stringify(key), sinceMs),
     activity: 'open',
@@ -39,7 +59,7 @@ export function selfFinding({ rule, title, key, summary, value, sinceMs, nowMs }
     status: 'live',
     summary,
     key,
-    measure: 'duration (ms)',
+    measure: measure ?? 'duration (ms)',
     detector: 'self',
     value,
     valueError: 0,

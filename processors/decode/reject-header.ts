@@ -14,3 +14,15 @@ export function rejectedBySource(record: SourceRecord): RejectReason | undefined
   const reason = record.headers?.[rejectHeader];
   return reason !== undefined && reasons.has(reason) ? (reason as RejectReason) : undefined;
 }
+
+/** On a record of a batch that held fewer messages than its sender said: how many. */
+export const missingHeader = 'streamgauge-missing';
+
+/** Far more than a batch may hold: a number above it is not believed. */
+const maxMissing = 1_000_000;
+
+/** How many messages its source missed beside this record; 0 where it says nothing that can be believed. */
+export function missingBeside(record: SourceRecord): number {
+  const missing = Number(record.headers?.[missingHeader] ?? 0);
+  return Number.isSafeInteger(missing) && missing > 0 && missing <= maxMissing ? missing : 0;
+}

@@ -8,6 +8,10 @@ interface Loss {
   readonly fromPane: number;
 }
 
+/** Losses looked through for one that says it all. */
+const lookedBack = 64;
+const maxLosses = 4096;
+
 export class Flaws {
   private readonly lateByPane = new Map<number, number>();
   private losses: Loss[] = [];
@@ -16,8 +20,25 @@ export class Flaws {
     this.lateByPane.set(pane, (this.lateByPane.get(pane) ?? 0) + 1);
   }
 
+  /** A stream full of holes says the same of a pane over and over: what is known is not kept again. */
   lost(firstPane: number, lastPane: number, fromPane: number): void {
-    this.losses.push({ firstPane, lastPane, fromPane });
+    const { losses } = this;
+    for (let i = losses.length - 1; i >= 0 && i >= losses.length - lookedBack; i--) {
+      const known = losses[i];
+      if (known.firstPane <= firstPane && known.lastPane >= lastPane && known.fromPane <= fromPane) return;
+    }
+    losses.push({ firstPane, lastPane, fromPane });
+    if (losses.length > maxLosses) this.mergeOldest();
+  }
+
+  /** The older half becomes one loss that covers them all: never less than there was. */
+  private mergeOldest(): void {
+    const old = this.losses.splice(0, maxLosses >> 1);
+    this.losses.unshift({
+      firstPane: Math.min(...old.map(({ firstPane }) => firstPane)),
+      lastPane: Math.max(...old.map(({ lastPane }) => lastPane)),
+      fromPane: Math.min(...old.map(({ fromPane }) => fromPane)),
+    });
   }
 
   /** Late records counted in the window of panes firstPane..lastPane. */

@@ -1,5 +1,6 @@
 /** Kafka topics as a source, over kafkajs: as a member of a consumer group, or as a bounded replay that touches no group. */
 import type { Kafka } from 'kafkajs';
+import { partitionKey } from '../../processors/record.ts';
 import { DependencyError } from '../errors.ts';
 import { connectForMsDefault, createKafka, kafkaError, persist } from './kafka-client.ts';
 import { KafkaGroup } from './kafka-group.ts';
@@ -30,6 +31,7 @@ export class KafkaSource implements Source {
   #ended = false;
   #stopping = false;
   #lost = 0;
+  #into: RecordIntake | undefined;
 
   /** Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read. */
   constructor(options: KafkaSourceOptions) {
@@ -39,6 +41,7 @@ export class KafkaSource implements Source {
       ...options,
       onGap: (gap: OffsetGap) => {
         if (gap.kind === 'expired') this.#lost += gap.toOffset - gap.fromOffset;
+        this.#tellLoss(gap);
         options.onGap?.(gap);
       },
     };
@@ -46,6 +49,7 @@ export class KafkaSource implements Source {
 
   run(positions: Positions, into: RecordIntake): Promise<void> {
     if (this.#running) throw new Error(`${this.name}: run was called twice`);
+    this.#into = into;
     this.#running = this.#run(positions, into);
     return this.#running;
   }
@@ -155,6 +159,13 @@ export class KafkaSource implements Source {
       ...(lagRecords === undefined ? {} : { lagRecords }),
       driver: 'kafkajs',
     };
+  }
+
+  /** What was skipped was nothing to see: compaction, markers of transactions. */
+  #tellLoss({ topic, partition, fromOffset, toOffset, kind }: OffsetGap): void {
+    if (kind === 'skipped') return;
+    const records = kind === 'expired' ? toOffset - fromOffset : undefined;
+    this.#into?.lost?.({ key: partitionKey(topic, partition), dataset: this.#options.dataset, kind, records });
   }
 
   #worthKnowing(): string | undefined {

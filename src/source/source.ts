@@ -43,8 +43,24 @@ export interface RecordIntake {
   ended(key: string): void;
   /** Resolves when the batch has gone through the pipeline and what came of it has been handed to the sinks. */
   batch(records: RecordBatch): Promise<void>;
+  /**
+   * Records of this partition are missing between what was handed in before and what comes next. Duty of a source: say so before the next
+   * batch of that partition. Duty of the engine: the windows they may have belonged to are degraded, and it is counted and told. Left
+   * out by an intake that judges no windows.
+   */
+  lost?(loss: RecordLoss): void;
   /** Partitions this process is about to lose; resolves when what they led to is durable and committed. */
   revoked(partitions: readonly string[]): Promise<void>;
+}
+
+export interface RecordLoss {
+  /** As `partitionKey` makes it. */
+  readonly key: string;
+  readonly dataset: string;
+  /** `expired`: gone before they were read; `reset`: the partition began anew; `damaged`: they cannot be read any more. */
+  readonly kind: 'expired' | 'reset' | 'damaged';
+  /** How many; undefined where it cannot be known. */
+  readonly records?: number;
 }
 
 export interface SourceHealth {
