@@ -1,30 +1,40 @@
 /** Writes messages to one topic, in order and acknowledged by every in-sync replica; sits an outage out until a deadline. */
-import { type Kafka, type Message, Partitioners, type Producer } from 'kafkajs';
+import type { Kafka, Message } from 'kafkajs';
 import { connectForMsDefault, createKafka, type KafkaConnection, kafkaError, outageForMsDefault, persist } from '../source/kafka-client.ts';
+import { chooseDriver, type DriverChoice } from '../source/kafka-driver.ts';
+import { connectKafkajs, connectRdkafka, type KafkaProducer } from './kafka-producer.ts';
 import type { SinkHealth } from './sink.ts';
 
 /** Well below a topic's usual `max.message.bytes` (1 MiB), which holds for what goes to one partition at once. */
 const maxRequestBytes = 512 * 1024;
+/** Of a message beside its key, value and headers: lengths, deltas, attributes. */
+const messageHeadBytes = 32;
 
 export class KafkaWriter {
   readonly #options: KafkaConnection & { readonly topic: string };
   readonly #what: string;
   readonly #kafka: Kafka;
-  #producer: Producer | undefined;
+  readonly #choice: DriverChoice;
+  #producer: KafkaProducer | undefined;
   #last: Promise<void> = Promise.resolve();
   #retries = 0;
+  #told = false;
   #problem: string | undefined;
 
-  /** @param what is written, for messages: `findings`. Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read. */
+  /** @param what is written, for messages: `findings`. Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read, a UsageError if the driver cannot be had. */
   constructor(options: KafkaConnection & { readonly topic: string }, what: string) {
     this.#options = options;
     this.#what = what;
     this.#kafka = createKafka(options);
+    this.#choice = chooseDriver(options.driver ?? 'auto', options);
   }
 
   /** Rejects with a DependencyError if the topic cannot be reached. */
   async open(): Promise<void> {
-    const { topic, connectForMs = connectForMsDefault } = this.#options;
+    const { topic, log, connectForMs = connectForMsDefault } = this.#options;
+    const { driver, reason } = this.#choice;
+    if (!this.#told) log?.info({ sink: `kafka:${topic}`, driver, reason }, 'Kafka driver');
+    this.#told = true;
     await this.#persist(`find topic ${topic}`, connectForMs, async () => {
       const admin = this.#kafka.admin();
       try {
@@ -59,7 +69,7 @@ export class KafkaWriter {
       await this.#persist(`write ${messages.length} ${this.#what} to ${topic}`, outageForMs, async () => {
         const producer = await this.#connected();
         try {
-          await producer.send({ topic, acks: -1, messages });
+          await producer.send(topic, messages);
         } catch (error) {
           // Its sequence numbers may no longer be the broker's: the next attempt takes a new producer id.
           await this.#drop();
@@ -69,19 +79,10 @@ export class KafkaWriter {
     }
   }
 
-  async #connected(): Promise<Producer> {
-    if (this.#producer !== undefined) return this.#producer;
-    const producer = this.#kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      createPartitioner: Partitioners.DefaultPartitioner,
-      // Few, because the bound is ours (`persist`).
-      retry: { retries: 4 },
-    });
-    await producer.connect();
-    this.#producer = producer;
-    return producer;
+  async #connected(): Promise<KafkaProducer> {
+    const { rdkafka } = this.#choice;
+    this.#producer ??= await (rdkafka === undefined ? connectKafkajs(this.#kafka) : connectRdkafka(rdkafka, this.#options));
+    return this.#producer;
   }
 
   async #drop(): Promise<void> {
@@ -109,7 +110,7 @@ function requests(messages: readonly Message[]): Message[][] {
   const pieces: Message[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
   for (const message of messages) {
-    const length = message.value?.length ?? 0;
+    const length = bytesOf(message);
     if (bytes + length > maxRequestBytes) {
       pieces.push([]);
       bytes = 0;
@@ -118,4 +119,10 @@ function requests(messages: readonly Message[]): Message[][] {
     pieces[pieces.length - 1].push(message);
   }
   return pieces;
+}
+
+function bytesOf({ key, value, headers = {} }: Message): number {
+  let bytes = messageHeadBytes + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0);
+  return bytes;
 }

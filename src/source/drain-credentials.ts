@@ -1,26 +1,41 @@
 /** Basic auth of a drain. Several `user:password` pairs are valid at once, so that a password can be changed without a gap. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-export class Credentials {
-  private readonly digests: readonly Buffer[];
+/** The pairs that are valid now; asked at every request. Another list is another array. */
+export type CredentialsProvider = () => readonly string[];
 
-  /** `pairs`: each `user:password`; none means that everybody may send. */
-  constructor(pairs: readonly string[]) {
-    this.digests = pairs.map(digest);
+export class Credentials {
+  private readonly provider: CredentialsProvider;
+  private pairs: readonly string[] | undefined;
+  private digests: readonly Buffer[] = [];
+
+  /** Pairs, each `user:password`, or where to ask for them; none means that everybody may send. */
+  constructor(pairs: readonly string[] | CredentialsProvider) {
+    this.provider = typeof pairs === 'function' ? pairs : () => pairs;
   }
 
   get open(): boolean {
-    return this.digests.length === 0;
+    return this.current().length === 0;
   }
 
   /** Whether an `Authorization` header carries one of the pairs. The time taken tells nothing about any of them. */
   allow(authorization: string | undefined): boolean {
-    if (this.open) return true;
+    const digests = this.current();
+    if (digests.length === 0) return true;
     const [scheme, value] = (authorization ?? '').split(' ', 2);
     const given = digest(scheme.toLowerCase() === 'basic' ? Buffer.from(value ?? '', 'base64').toString() : '');
     let allowed = false;
-    for (const each of this.digests) allowed = timingSafeEqual(each, given) || allowed;
+    for (const each of digests) allowed = timingSafeEqual(each, given) || allowed;
     return allowed;
+  }
+
+  private current(): readonly Buffer[] {
+    const pairs = this.provider();
+    if (pairs !== this.pairs) {
+      this.digests = pairs.map(digest);
+      this.pairs = pairs;
+    }
+    return this.digests;
   }
 }
 

@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BodyError, type ByteBudget, openGzip, readBody } from './drain-body.ts';
 import { DrainCounters, type DrainOutcome } from './drain-counters.ts';
 import { Credentials } from './drain-credentials.ts';
+import type { DrainKeeper } from './drain-keeper.ts';
 import { type DrainLog, type DrainOptions, kindOf } from './drain-options.ts';
 import {
   type BodyContext,
@@ -19,19 +20,22 @@ import {
   unreadableBody,
 } from './drain-records.ts';
 import { FrameDedupe } from './frame-dedupe.ts';
-import { type Journal, JournalFullError, type JournalRecord } from './journal.ts';
-import { OtlpError } from './otlp-json.ts';
+import type { Journal } from './journal.ts';
+import { otlpProtobufAnswer, otlpProtobufStatus } from './otlp-protobuf.ts';
+import { OtlpError } from './otlp-records.ts';
 import { TokenRate } from './token-rate.ts';
+
+/** What a request that was held for its rate may still take to be kept: Logplex waits 5 s in all. */
+const leastKeepMs = 500;
+const protobufType = 'application/x-protobuf';
 
 export class DrainEndpoint {
   readonly kind: DrainKind;
   readonly counters = new DrainCounters();
   readonly dedupe: FrameDedupe;
-  /** That the journal is full; undefined once there is room. */
-  refusal: JournalFullError | undefined;
   private failing = false;
   private readonly options: DrainOptions;
-  private readonly journal: Journal;
+  private readonly keeper: DrainKeeper;
   private readonly log: DrainLog;
   private readonly credentials: Credentials;
   private readonly rate: TokenRate | undefined;
@@ -41,10 +45,10 @@ export class DrainEndpoint {
   private readonly dedupeMs: number;
   private readonly now: () => number;
 
-  constructor(options: DrainOptions, journal: Journal, log: DrainLog) {
+  constructor(options: DrainOptions, keeper: DrainKeeper, log: DrainLog) {
     this.kind = options.kind ?? kindOf(options.path);
     this.options = options;
-    this.journal = journal;
+    this.keeper = keeper;
     this.log = log;
     this.credentials = new Credentials(options.credentials);
     this.rate = options.rate && new TokenRate(options.rate.bytesPerSecond, options.rate.burstBytes);
@@ -54,14 +58,15 @@ export class DrainEndpoint {
     this.maxBodyBytes = options.maxBodyBytes ?? (this.kind === 'logplex' ? 1 : 10) * 1024 ** 2;
     this.holdMs = options.holdMs ?? 4000;
     this.now = options.now ?? Date.now;
+    if (this.credentials.open) log.warn({ drain: options.path }, 'this drain has no credentials: anybody who can reach it can send to it');
   }
 
   /** Learns the batches of the last while from the journal: a sender may resend what was acknowledged just before a restart. */
-  async recallBatches(): Promise<void> {
+  async recallBatches(journal: Journal): Promise<void> {
     const sinceMs = this.now() - this.dedupeMs;
-    const first = this.journal.firstSequenceSince(sinceMs);
+    const first = journal.firstSequenceSince(sinceMs);
     let last = '';
-    for await (const records of this.journal.readFrom(first, { until: this.journal.nextSequence })) {
+    for await (const records of journal.readFrom(first, { until: journal.nextSequence })) {
       for (const { headers, timestampMs } of records) {
         const batch = batchName(headers);
         if (batch === undefined || batch === last || timestampMs < sinceMs) continue;
@@ -79,7 +84,7 @@ export class DrainEndpoint {
   private async handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const outcome = await this.outcomeOf(request, reply);
     this.counters.requests[outcome.outcome]++;
-    return this.answer(reply, outcome);
+    return this.answer(request, reply, outcome);
   }
 
   private async outcomeOf(request: FastifyRequest, reply: FastifyReply): Promise<Answer> {
@@ -111,80 +116,85 @@ export class DrainEndpoint {
 
   private async take(body: Buffer, request: FastifyRequest): Promise<Answer> {
     const deadlineMs = this.now() + this.holdMs;
-    const waitMs = this.rate?.take(senderOf(request), body.length, this.holdMs, this.now()) ?? (this.rate ? undefined : 0);
-    if (waitMs === undefined) return { status: 429, outcome: 'rate_limited', message: 'more bytes a second than this sender may bring' };
-    if (waitMs > 0) await this.hold(waitMs);
+    const limited = await this.waitForRate(request, body.length);
+    if (limited !== undefined) return limited;
     const headers = this.kind === 'logplex' ? logplexHeaders(request) : undefined;
     const batch = batchName(headers);
     const first = batch === undefined ? undefined : this.dedupe.claim(batch, this.now());
     if (first !== undefined) {
-      if (await first) return { status: 200, outcome: 'repeat' };
+      if (await within(first, deadlineMs - this.now())) return { status: 200, outcome: 'repeat' };
       return { status: 503, outcome: 'unavailable', message: 'the first sending of this batch could not be kept' };
     }
-    let durable = false;
+    let toSettle = batch;
     try {
-      const answer = await this.keep(body, request, headers, deadlineMs);
-      durable = answer.outcome === 'accepted';
-      return answer;
+      const content = await this.open(body, request, headers);
+      const forMs = Math.max(leastKeepMs, deadlineMs - this.now());
+      const key = headers?.[tokenHeader] ?? request.ip;
+      toSettle = undefined;
+      const problem = await this.keeper.keep(content.records, key, {
+        forMs,
+        held: () => this.counters.held++,
+        settled: (durable) => batch !== undefined && this.dedupe.settle(batch, durable, this.now()),
+      });
+      if (problem !== undefined) {
+        this.tellFailing(problem);
+        return { status: 503, outcome: 'unavailable', message: problem };
+      }
+      this.tellWorking();
+      return this.accepted(content);
+    } catch (error) {
+      if (!(error instanceof OtlpError)) throw error;
+      return { status: 400, outcome: 'bad_content', message: error.message };
     } finally {
-      if (batch !== undefined) this.dedupe.settle(batch, durable, this.now());
+      if (toSettle !== undefined) this.dedupe.settle(toSettle, false, this.now());
     }
   }
 
-  private async keep(body: Buffer, request: FastifyRequest, headers: BodyContext['headers'], deadlineMs: number): Promise<Answer> {
-    const context: BodyContext = {
+  /** Undefined once the sender may pass. Logplex resends at once and twice, so it is told no only after the whole time it would wait. */
+  private async waitForRate(request: FastifyRequest, bytes: number): Promise<Answer | undefined> {
+    if (this.rate === undefined) return undefined;
+    const sender = senderOf(request);
+    let { taken, waitMs } = this.rate.take(sender, bytes, this.holdMs, this.now());
+    if (taken) {
+      if (waitMs > 0) await this.hold(waitMs);
+      return undefined;
+    }
+    if (this.kind === 'logplex') {
+      await this.hold(this.holdMs);
+      ({ taken, waitMs } = this.rate.take(sender, bytes, 0, this.now()));
+      if (taken) return undefined;
+    }
+    return { status: 429, outcome: 'rate_limited', message: 'more bytes a second than this sender may bring', retryAfterMs: waitMs };
+  }
+
+  private accepted({ records, rejects, refused, problem, countDiffers }: DrainBody): Answer {
+    this.counters.records += records.length;
+    this.counters.rejects += rejects + refused;
+    if (countDiffers) this.counters.countMismatches++;
+    return { status: 200, outcome: 'accepted', refused, message: problem };
+  }
+
+  private open(body: Buffer, request: FastifyRequest, headers: BodyContext['headers']): Promise<DrainBody> {
+    const claimed = Number(request.headers['logplex-msg-count'] ?? Number.NaN);
+    return this.opened(body, request.headers['content-encoding'], {
       kind: this.kind,
       mediaType: mediaTypeOf(request),
       arrivedMs: this.now(),
       headers,
+      claimed: Number.isSafeInteger(claimed) && claimed >= 0 ? claimed : undefined,
       maxRecords: this.options.maxRecords ?? 100_000,
-    };
-    let content: DrainBody;
-    try {
-      content = await this.open(body, request, context);
-    } catch (error) {
-      if (!(error instanceof OtlpError)) throw error;
-      return { status: 400, outcome: 'bad_content', message: error.message };
-    }
-    const problem = await this.appendBy(content.records, deadlineMs);
-    if (problem !== undefined) return { status: 503, outcome: 'unavailable', message: problem };
-    this.counters.records += content.records.length;
-    this.counters.rejects += content.rejects + content.refused;
-    const claimed = request.headers['logplex-msg-count'];
-    if (this.kind === 'logplex' && claimed !== undefined && Number(claimed) !== content.records.length - content.rejects)
-      this.counters.countMismatches++;
-    return { status: 200, outcome: 'accepted', refused: content.refused, message: content.problem };
+    });
   }
 
-  private async open(body: Buffer, request: FastifyRequest, context: BodyContext): Promise<DrainBody> {
-    const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase().trim();
+  private async opened(body: Buffer, contentEncoding: string | undefined, context: BodyContext): Promise<DrainBody> {
+    const encoding = (contentEncoding ?? 'identity').toLowerCase().trim();
     if (encoding === 'identity' || encoding === '') return drainRecords(body, context);
-    if (encoding !== 'gzip' && encoding !== 'x-gzip') return unreadableBody(body, context);
+    if (encoding !== 'gzip' && encoding !== 'x-gzip') return unreadableBody(body, context, `Content-Encoding ${encoding} is not read here`);
     try {
       return drainRecords(await openGzip(body, this.options.maxDecodedBytes ?? 4 * this.maxBodyBytes), context);
     } catch (error) {
       if (error instanceof BodyError || error instanceof OtlpError) throw error;
-      return unreadableBody(body, context);
-    }
-  }
-
-  /** Undefined once the records are on disk, else why they are not by the deadline. */
-  private async appendBy(records: readonly JournalRecord[], deadlineMs: number): Promise<string | undefined> {
-    for (let held = false; ; held = true) {
-      try {
-        await this.journal.append(records);
-        this.tellWorking();
-        return undefined;
-      } catch (error) {
-        const { message } = error as Error;
-        this.tellFailing(message);
-        if (!(error instanceof JournalFullError)) return message;
-        this.refusal = error;
-        const leftMs = deadlineMs - this.now();
-        if (leftMs <= 0) return message;
-        if (!held) this.counters.held++;
-        await this.journal.room(leftMs);
-      }
+      return unreadableBody(body, context, `the body is no gzip: ${(error as Error).message}`);
     }
   }
 
@@ -195,7 +205,6 @@ export class DrainEndpoint {
   }
 
   private tellWorking(): void {
-    this.refusal = undefined;
     if (this.failing) this.log.info({ drain: this.options.path }, 'records are kept again');
     this.failing = false;
   }
@@ -209,21 +218,44 @@ export class DrainEndpoint {
   private unsupported(mediaType: string): string | undefined {
     if (this.kind === 'logplex') return undefined;
     if (this.kind === 'otlp') {
-      if (mediaType === 'application/json') return undefined;
-      return `OTLP is taken as application/json here, not as ${mediaType || 'nothing'}: set the exporter's protocol or encoding to json`;
+      if (mediaType === 'application/json' || mediaType === protobufType) return undefined;
+      return `OTLP is taken as ${protobufType} or application/json here, not as ${mediaType || 'nothing'}`;
     }
     if (mediaType === '' || jsonTypes.has(mediaType) || mediaType.endsWith('+json')) return undefined;
     return `${mediaType} is not taken here: send application/json or application/x-ndjson`;
   }
 
-  /** Logplex understands only Content-Length and wants no body; the others may say what was wrong. */
-  private answer(reply: FastifyReply, { status, outcome, message, refused }: Answer): FastifyReply {
+  /** Logplex understands only Content-Length and wants no body; OTLP wants its answer in the encoding of its request. */
+  private answer(request: FastifyRequest, reply: FastifyReply, answer: Answer): FastifyReply {
+    const { status, outcome, message = '', retryAfterMs = 1000 } = answer;
     reply.code(status);
-    if (status === 503 || status === 429) reply.header('retry-after', '1');
+    if (status === 503 || status === 429) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
     if (this.kind === 'logplex' || (status === 200 && this.kind === 'json')) return reply.header('content-length', '0').send();
-    if (status === 200)
-      return reply.send(refused ? { partialSuccess: { rejectedLogRecords: String(refused), errorMessage: message } } : {});
+    if (this.kind === 'otlp' && mediaTypeOf(request) === protobufType) return sendProtobuf(reply, answer);
+    if (status === 200) return reply.send(answer.refused ? partialSuccess(answer) : {});
     return reply.send({ error: outcome, message });
+  }
+}
+
+function partialSuccess({ refused, message }: Answer): object {
+  return { partialSuccess: { rejectedLogRecords: String(refused), errorMessage: message } };
+}
+
+function sendProtobuf(reply: FastifyReply, { status, refused = 0, message }: Answer): FastifyReply {
+  const bytes = status === 200 ? otlpProtobufAnswer(refused, message) : otlpProtobufStatus(message ?? '');
+  return reply.header('content-type', protobufType).send(bytes);
+}
+
+/** What the promise resolves with; undefined if it has not by then. */
+async function within<T>(promise: Promise<T>, forMs: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, forMs), undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -232,6 +264,8 @@ interface Answer {
   readonly outcome: DrainOutcome;
   readonly message?: string;
   readonly refused?: number;
+  /** When to come back; with 429 and 503. */
+  readonly retryAfterMs?: number;
 }
 
 const jsonTypes = new Set(['application/json', 'application/x-ndjson', 'application/jsonl', 'text/json', 'text/plain']);

@@ -1,4 +1,5 @@
 /** What a drain can be told, with its defaults, and what of it makes no sense. */
+import type { CredentialsProvider } from './drain-credentials.ts';
 import type { DrainKind } from './drain-records.ts';
 import type { JournalOptions } from './journal.ts';
 
@@ -7,12 +8,10 @@ export interface DrainOptions {
   readonly path: string;
   /** What is posted; without it the path says so: `/v1/logs` OTLP, below `/drain/json` JSON, else Logplex. */
   readonly kind?: DrainKind;
-  /** `user:password` pairs, all valid at once; none: anybody may send. */
-  readonly credentials: readonly string[];
+  /** `user:password` pairs, all valid at once, or where to ask for those of the moment; none: anybody may send. */
+  readonly credentials: readonly string[] | CredentialsProvider;
   /** The dataset of events that do not name their own. */
   readonly dataset: string;
-  /** The journal is kept below it, in `journal/<path>`. */
-  readonly stateDir: string;
   /** Of a body as it is sent; default 1 MiB for Logplex, 10 MiB else. */
   readonly maxBodyBytes?: number;
   /** Of a body once it is decompressed; default four times `maxBodyBytes`. */
@@ -30,10 +29,15 @@ export interface DrainOptions {
   /** How long a Logplex batch is known by its Frame-Id; default 15 minutes. */
   readonly dedupeMs?: number;
   readonly maxDedupeBatches?: number;
-  readonly journal?: Pick<JournalOptions, 'maxBytes' | 'keepBytes' | 'segmentBytes' | 'sync'>;
   readonly log?: DrainLog;
   /** The clock; ms since the epoch. */
   readonly now?: () => number;
+}
+
+export interface JournalDrainOptions extends DrainOptions {
+  /** The journal is kept below it, in `journal/<path>`. */
+  readonly stateDir: string;
+  readonly journal?: Pick<JournalOptions, 'maxBytes' | 'keepBytes' | 'segmentBytes' | 'sync'>;
 }
 
 export interface DrainLog {
@@ -44,12 +48,13 @@ export interface DrainLog {
 const pathShape = /^\/[A-Za-z0-9._~/-]*$/;
 
 /** Everything that is wrong with the options, as a user reads it. */
-export function problemsOf(options: DrainOptions): string[] {
+export function problemsOf(options: DrainOptions & Pick<JournalDrainOptions, 'journal'>): string[] {
   const problems: string[] = [];
   if (!pathShape.test(options.path) || options.path.split('/').some((part) => part === '.' || part === '..')) {
     problems.push(`drain.path: expected a path like /drain/logplex (letters, digits and . _ ~ -), found ${JSON.stringify(options.path)}`);
   }
-  options.credentials.forEach((pair, i) => {
+  const { credentials } = options;
+  (typeof credentials === 'function' ? credentials() : credentials).forEach((pair, i) => {
     if (!pair.includes(':') || pair.endsWith(':'))
       problems.push(`drain.credentials[${i}]: expected user:password, found a text without a password`);
   });

@@ -1,9 +1,11 @@
 /** What a drain's body becomes: records for the journal, by the drain's kind. Pure. */
-import { rejectHeader } from '../../processors/decode/reject-header.ts';
+import { missingHeader, rejectHeader } from '../../processors/decode/reject-header.ts';
 import type { JournalRecord } from './journal.ts';
 import { splitJson, splitLines } from './json-body.ts';
 import { parseLogplexBody } from './logplex-body.ts';
 import { otlpRecords } from './otlp-json.ts';
+import { otlpProtobufRecords } from './otlp-protobuf.ts';
+import { OtlpError } from './otlp-records.ts';
 
 export type DrainKind = 'logplex' | 'json' | 'otlp';
 
@@ -19,6 +21,8 @@ export interface DrainBody {
   /** OTLP: log records the request held that could not be read, and why. */
   readonly refused: number;
   readonly problem: string | undefined;
+  /** The body held another number of messages than its sender said. */
+  readonly countDiffers?: boolean;
 }
 
 export interface BodyContext {
@@ -27,6 +31,8 @@ export interface BodyContext {
   readonly arrivedMs: number;
   /** Kept with every record; one object, stored once. */
   readonly headers: Readonly<Record<string, string>> | undefined;
+  /** How many messages the sender says there are. */
+  readonly claimed?: number;
   readonly maxRecords: number;
 }
 
@@ -44,14 +50,19 @@ export function drainRecords(body: Buffer, context: BodyContext): DrainBody {
       );
     }
     case 'otlp': {
-      const { records, rejected, problem } = otlpRecords(body, context.maxRecords);
+      const read = context.mediaType === 'application/x-protobuf' ? otlpProtobufRecords : otlpRecords;
+      const { records, rejected, problem } = read(body, context.maxRecords);
       return { ...plain(records, context), refused: rejected, problem };
     }
   }
 }
 
-/** A body that could not even be opened (a broken gzip, an encoding nobody knows), as the one record it is. */
-export function unreadableBody(body: Buffer, context: BodyContext): DrainBody {
+/**
+ * A body that could not even be opened (a broken gzip, an encoding nobody knows), as the one record it is. Of OTLP, whose senders are
+ * told, an `OtlpError`.
+ */
+export function unreadableBody(body: Buffer, context: BodyContext, problem: string): DrainBody {
+  if (context.kind === 'otlp') throw new OtlpError(problem);
   return { records: [rejected(body, 'bad_frame', context)], rejects: 1, refused: 0, problem: undefined };
 }
 
@@ -78,7 +89,18 @@ function logplexRecords(body: Buffer, context: BodyContext): DrainBody {
       records.push({ value: body.subarray(start, end), timestampMs: context.arrivedMs, headers: context.headers });
     }
   }
-  return { records, rejects, refused: 0, problem: undefined };
+  markMissing(records, context);
+  const countDiffers = context.claimed !== undefined && context.claimed !== records.length - rejects;
+  return { records, rejects, refused: 0, problem: undefined, countDiffers };
+}
+
+/** The last record says how many messages should have come with it and did not: the windows around it must know. */
+function markMissing(records: JournalRecord[], { claimed = 0, headers, arrivedMs }: BodyContext): void {
+  const missing = claimed - records.length;
+  if (missing <= 0) return;
+  if (records.length === 0) records.push({ value: Buffer.alloc(0), timestampMs: arrivedMs, headers });
+  const last = records[records.length - 1];
+  records[records.length - 1] = { ...last, headers: { ...last.headers, [missingHeader]: String(missing) } };
 }
 
 function rejected(value: Buffer, reason: 'bad_frame' | 'too_long', context: BodyContext): JournalRecord {

@@ -8,12 +8,13 @@ import { partitionKey } from '../../processors/record.ts';
 import { UsageError } from '../errors.ts';
 import type { DrainCounters } from './drain-counters.ts';
 import { DrainEndpoint } from './drain-endpoint.ts';
-import { type DrainLog, type DrainOptions, folderOf, problemsOf } from './drain-options.ts';
+import { JournalKeeper } from './drain-keeper.ts';
+import { type DrainLog, folderOf, type JournalDrainOptions, problemsOf } from './drain-options.ts';
 import type { DrainKind } from './drain-records.ts';
 import { Journal } from './journal.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from './source.ts';
 
-export type { DrainLog, DrainOptions } from './drain-options.ts';
+export type { DrainLog, DrainOptions, JournalDrainOptions } from './drain-options.ts';
 export type { DrainKind } from './drain-records.ts';
 
 /** A `Source` that is also an endpoint. */
@@ -29,7 +30,7 @@ export interface Drain extends Source {
 }
 
 /** Opens the journal and makes the drain. Throws a `UsageError` for options that make no sense, a `DependencyError` for the folder. */
-export async function createDrain(options: DrainOptions): Promise<Drain> {
+export async function createDrain(options: JournalDrainOptions): Promise<Drain> {
   const problems = problemsOf(options);
   if (problems.length > 0) throw new UsageError(problems);
   const log = options.log ?? { info: () => {}, warn: () => {} };
@@ -40,9 +41,7 @@ export async function createDrain(options: DrainOptions): Promise<Drain> {
     onDamage: (damage) => log.warn({ drain: options.path, damage }, 'damaged journal'),
   });
   const drain = new HttpDrain(options, journal, log);
-  await drain.endpoint.recallBatches();
-  if (options.credentials.length === 0)
-    log.warn({ drain: options.path }, 'this drain has no credentials: anybody who can reach it can send to it');
+  await drain.endpoint.recallBatches(journal);
   return drain;
 }
 
@@ -50,20 +49,22 @@ class HttpDrain implements Drain {
   readonly name: string;
   readonly path: string;
   readonly endpoint: DrainEndpoint;
-  private readonly options: DrainOptions;
+  private readonly keeper: JournalKeeper;
+  private readonly options: JournalDrainOptions;
   private readonly journal: Journal;
   private readonly log: DrainLog;
   private readonly stopped = new AbortController();
   private handedIn: number;
   private registered = false;
 
-  constructor(options: DrainOptions, journal: Journal, log: DrainLog) {
+  constructor(options: JournalDrainOptions, journal: Journal, log: DrainLog) {
     this.name = `drain:${options.path}`;
     this.path = options.path;
     this.options = options;
     this.journal = journal;
     this.log = log;
-    this.endpoint = new DrainEndpoint(options, journal, log);
+    this.keeper = new JournalKeeper(journal, options.now ?? Date.now);
+    this.endpoint = new DrainEndpoint(options, this.keeper, log);
     this.handedIn = journal.firstSequence;
   }
 
@@ -106,6 +107,8 @@ class HttpDrain implements Drain {
     const format = this.kind === 'logplex' ? 'logplex' : 'json';
     for await (const records of this.journal.readFrom(from, { signal: this.stopped.signal })) {
       if (this.stopped.signal.aborted) return;
+      const missing = records[0].offset - this.handedIn;
+      if (missing > 0) into.lost?.({ key: partitionKey(this.path, 0), dataset: this.options.dataset, kind: 'damaged', records: missing });
       await into.batch({ topic: this.path, partition: 0, dataset: this.options.dataset, format, records });
       this.handedIn = records[records.length - 1].offset + 1;
     }
@@ -116,7 +119,7 @@ class HttpDrain implements Drain {
     if (before === undefined) return;
     const heldBytes = this.journal.bytes;
     await this.journal.trim(before);
-    if (this.journal.bytes < heldBytes) this.endpoint.refusal = undefined;
+    if (this.journal.bytes < heldBytes) this.keeper.hasRoom();
   }
 
   async read(topic: string, partition: number, offset: number): Promise<Uint8Array | null> {
@@ -135,8 +138,8 @@ class HttpDrain implements Drain {
 
   health(): SourceHealth {
     const lagRecords = this.journal.nextSequence - this.handedIn;
-    const failure = this.journal.failure ?? this.endpoint.refusal;
-    if (failure !== undefined) return { ok: false, reason: failure.message, lagRecords };
+    const { trouble } = this.keeper;
+    if (trouble !== undefined) return { ok: false, reason: trouble, lagRecords };
     const damaged = this.journal.damaged > 0 ? `${this.journal.damaged} damaged places in the journal were stepped over` : undefined;
     return { ok: true, reason: damaged, lagRecords };
   }

@@ -11,8 +11,8 @@ export class TokenRate {
     this.maxSenders = maxSenders;
   }
 
-  /** Ms the sender has to wait before these bytes may pass; they count as taken, unless the wait is over `maxWaitMs`: then undefined. */
-  take(sender: string, bytes: number, maxWaitMs: number, nowMs: number): number | undefined {
+  /** How long the sender has to wait before these bytes may pass; they count as taken, unless the wait is over `maxWaitMs`. */
+  take(sender: string, bytes: number, maxWaitMs: number, nowMs: number): { readonly taken: boolean; readonly waitMs: number } {
     const before = this.levels.get(sender) ?? { bytes: this.burstBytes, atMs: nowMs };
     const refilled = before.bytes + (Math.max(0, nowMs - before.atMs) / 1000) * this.bytesPerSecond;
     const level = Math.min(this.burstBytes, refilled);
@@ -21,6 +21,6 @@ export class TokenRate {
     this.levels.delete(sender);
     this.levels.set(sender, { bytes: taken ? level - bytes : level, atMs: nowMs });
     if (this.levels.size > this.maxSenders) this.levels.delete(this.levels.keys().next().value as string);
-    return taken ? waitMs : undefined;
+    return { taken, waitMs };
   }
 }

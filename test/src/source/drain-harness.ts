@@ -7,8 +7,8 @@ import type { FastifyInstance } from 'fastify';
 import { Counters } from '../../../processors/counters.ts';
 import type { RecordBatch, SourceRecord } from '../../../processors/record.ts';
 import { createServer, listen, type ServerLimits } from '../../../src/http/server.ts';
-import { createDrain, type Drain, type DrainOptions } from '../../../src/source/http-drain.ts';
-import type { Positions } from '../../../src/source/source.ts';
+import { createDrain, type Drain, type JournalDrainOptions } from '../../../src/source/http-drain.ts';
+import type { Positions, RecordLoss } from '../../../src/source/source.ts';
 import { head, type RawAnswer, RawClient } from '../../support/raw-http.ts';
 
 export const password = 'app:s3cret';
@@ -22,6 +22,7 @@ export class DrainHarness {
   readonly records: SourceRecord[] = [];
   readonly warnings: string[];
   readonly partitions: string[] = [];
+  readonly losses: RecordLoss[] = [];
   private running: Promise<void> | undefined;
   private wake: () => void = () => {};
 
@@ -33,7 +34,7 @@ export class DrainHarness {
     this.warnings = warnings;
   }
 
-  static async start(options: Partial<DrainOptions> = {}, limits?: ServerLimits): Promise<DrainHarness> {
+  static async start(options: Partial<JournalDrainOptions> = {}, limits?: ServerLimits): Promise<DrainHarness> {
     const stateDir = options.stateDir ?? (await mkdtemp(join(tmpdir(), 'drain-')));
     const warnings: string[] = [];
     const log = { info: () => {}, warn: (_: object, text: string) => void warnings.push(text) };
@@ -72,6 +73,7 @@ export class DrainHarness {
       ended: (key) => {
         throw new Error(`a drain never ends, but ${key} did`);
       },
+      lost: (loss) => void this.losses.push(loss),
       revoked: async () => {},
     });
     return this;

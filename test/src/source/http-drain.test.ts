@@ -3,13 +3,13 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ServerLimits } from '../../../src/http/server.ts';
-import { createDrain, type DrainOptions } from '../../../src/source/http-drain.ts';
+import { createDrain, type JournalDrainOptions } from '../../../src/source/http-drain.ts';
 import type { JournalOptions } from '../../../src/source/journal.ts';
 import { head, RawClient } from '../../support/raw-http.ts';
 import { basic, DrainHarness, frame, line, password } from './drain-harness.ts';
 
 let open: DrainHarness[] = [];
-async function start(options: Partial<DrainOptions> = {}, limits?: ServerLimits): Promise<DrainHarness> {
+async function start(options: Partial<JournalDrainOptions> = {}, limits?: ServerLimits): Promise<DrainHarness> {
   const harness = await DrainHarness.start(options, limits);
   open.push(harness);
   return harness;

@@ -1,10 +1,10 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { DrainOptions } from '../../../src/source/http-drain.ts';
+import type { JournalDrainOptions } from '../../../src/source/http-drain.ts';
 import { DrainHarness } from './drain-harness.ts';
 
 let open: DrainHarness[] = [];
-async function start(options: Partial<DrainOptions>): Promise<DrainHarness> {
+async function start(options: Partial<JournalDrainOptions>): Promise<DrainHarness> {
   const harness = (await DrainHarness.start(options)).run();
   open.push(harness);
   return harness;
@@ -98,10 +98,16 @@ describe('an OTLP drain', () => {
     const harness = await start({ path: '/v1/logs' });
     expect(await harness.post('{"resourceLogs":', json)).toMatchObject({ status: 400, body: expect.stringContaining('not JSON') });
     expect(await harness.post('x', { 'Content-Type': 'application/x-protobuf' })).toMatchObject({
-      status: 415,
-      body: expect.stringContaining('json'),
+      status: 400,
+      headers: { 'content-type': 'application/x-protobuf' },
+      body: expect.stringContaining('not an ExportLogsServiceRequest in protobuf'),
     });
-    expect(harness.drain.counters.requests).toMatchObject({ bad_content: 1, unsupported: 1 });
+    expect(await harness.post('no gzip', { ...json, 'Content-Encoding': 'gzip' })).toMatchObject({ status: 400 });
+    expect(await harness.post('{}', { 'Content-Type': 'text/plain' })).toMatchObject({
+      status: 415,
+      body: expect.stringContaining('application/x-protobuf or application/json'),
+    });
+    expect(harness.drain.counters.requests).toMatchObject({ bad_content: 3, unsupported: 1 });
   });
 
   test('asks for a retry when the disk refuses', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { OtlpError, otlpRecords } from '../../../src/source/otlp-json.ts';
+import { otlpRecords } from '../../../src/source/otlp-json.ts';
+import { OtlpError } from '../../../src/source/otlp-records.ts';
 
 function fields(request: unknown): unknown[] {
   return otlpRecords(Buffer.from(JSON.stringify(request)), 1000).records.map((each) => JSON.parse(each.toString()));
