@@ -15,12 +15,15 @@ const dense = 3;
 export class PaneTokens {
   private readonly slab: Slab;
   private readonly precision: number;
+  /** Of a token's register; kept, since a power per match is a call. */
+  private readonly registerMask: number;
   private readonly exactLimit: number;
   private readonly held: Uint32Array;
 
   constructor(slab: Slab, precision: number, exactLimit: number) {
     this.slab = slab;
     this.precision = precision;
+    this.registerMask = 2 ** precision - 1;
     this.exactLimit = exactLimit;
     this.held = new Uint32Array(exactLimit);
   }
@@ -30,7 +33,7 @@ export class PaneTokens {
     const at = entry & 0xffff;
     const form = words[at + 2] & 3;
     if (form === dense) {
-      this.raise(words[at + 1], token & (2 ** this.precision - 1), rankOf(token, this.precision));
+      this.raise(words[at + 1], token & this.registerMask, rankOf(token, this.precision));
       return;
     }
     if (words[at + 3] === 0) {
@@ -147,8 +150,7 @@ export class PaneTokens {
     const base = block & 0xffff;
     this.slab.chunks[block >>> 16].fill(0, base, base + (1 << log2));
     this.set(entry, block, dense, log2, 0);
-    const mask = 2 ** this.precision - 1;
-    for (let i = 0; i < count; i++) this.raise(block, this.held[i] & mask, rankOf(this.held[i], this.precision));
+    for (let i = 0; i < count; i++) this.raise(block, this.held[i] & this.registerMask, rankOf(this.held[i], this.precision));
   }
 
   private set(entry: number, block: number, form: number, log2: number, count: number): void {
