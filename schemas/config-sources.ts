@@ -1,8 +1,9 @@
 /** `sources`: where records come from. */
 import { z } from 'zod';
 import { connection, kafkaFrom, secretText, topic } from './config-kafka.ts';
-import { strict } from './issues.ts';
+import { addFault, strict } from './issues.ts';
 import { oneOf } from './one-of.ts';
+import { positiveDuration } from './scalars.ts';
 import { Secret } from './secret.ts';
 
 const dataset = (fallback: string) => z.string().min(1).default(fallback).describe('The dataset of events that do not name their own.');
@@ -70,14 +71,31 @@ export const source = oneOf(
 const url = z
   .url({ protocol: /^https?$/, error: 'an http or https URL' })
   .refine((text) => !/^https?:\/\/[^/]*@/.test(text), { error: 'a URL without user and password (there is `auth` for them)' });
+const labelExpected = 'text of 1 to 256 characters';
+const label = z.string({ error: labelExpected }).min(1, { error: labelExpected }).max(256, { error: labelExpected });
 const lokiSink = strict({
-  url: url.describe('Where Loki is.'),
-  labels: z.record(z.string(), z.string()).default({}).describe('Labels of every line.'),
+  url: url.describe('Where Loki is, without `/loki/api/v1/push`.'),
+  labels: strict({
+    app: label.optional().describe('What the findings are about, e.g. shop.'),
+    env: label.optional().describe('Where it runs, e.g. prod.'),
+  })
+    .prefault({})
+    .describe('Labels of every line, beside `job`, `severity` and `detector`. Others would make a stream per value.'),
   tenant: z.string().min(1).optional().describe('The tenant, `X-Scope-OrgID`.'),
   auth: strict({ username: z.string().min(1).describe('The user.'), password: secretText.describe('The password.') })
     .optional()
     .describe('User and password.'),
   token: secretText.optional().describe('A bearer token.'),
+  maxAge: positiveDuration
+    .prefault('7d')
+    .describe("Older findings are dropped, and counted; Loki's `reject_old_samples_max_age` would refuse them."),
+  group: z
+    .string()
+    .min(1)
+    .default('streamgauge-loki')
+    .describe('The consumer group, where findings are shipped from the topic of the Kafka sink.'),
+}).superRefine(({ auth, token }, context) => {
+  if (auth !== undefined && token !== undefined) addFault(context, { path: [], text: 'expected either auth or token, found both' });
 });
 
 /** `- stdout:` alone is null in YAML. */
@@ -89,7 +107,9 @@ export const sink = oneOf(
     kafka: strict({ topic: topic.describe('Where findings go.'), ...connection })
       .optional()
       .describe('A topic of Kafka.'),
-    loki: lokiSink.optional().describe('Loki; not built yet.'),
+    loki: lokiSink
+      .optional()
+      .describe('Loki, shipped to in the background: from the topic of the Kafka sink beside it, else from a queue in the state folder.'),
     file: strict({ path: z.string().min(1).describe('One JSON line per finding is added to it.') })
       .optional()
       .describe('A file.'),

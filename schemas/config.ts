@@ -122,9 +122,8 @@ export function notYetInConfig(config: ConfigFields): Fault[] {
     if (kafka?.driver === 'rdkafka') refuse(['sources', index, 'kafka', 'driver'], 'driver `rdkafka`');
     if (drain !== undefined && drain.to !== 'engine') refuse(['sources', index, 'drain', 'to'], '`to: {kafka: …}` of a drain');
   }
-  for (const [index, { kafka, loki }] of (config.sinks ?? []).entries()) {
+  for (const [index, { kafka }] of (config.sinks ?? []).entries()) {
     if (kafka?.driver === 'rdkafka') refuse(['sinks', index, 'kafka', 'driver'], 'driver `rdkafka`');
-    if (loki !== undefined) refuse(['sinks', index, 'loki'], 'sink `loki`');
   }
   if (config.state.kafka !== undefined) refuse(['state', 'kafka'], 'state in `kafka`');
   for (const [id, { detect }] of Object.entries(config.overrides)) {

@@ -83,7 +83,20 @@ export interface FileSourceConfig {
 
 export type SourceConfig = KafkaSourceConfig | DrainSourceConfig | FileSourceConfig;
 
+export interface LokiSinkConfig {
+  readonly kind: 'loki';
+  readonly url: string;
+  readonly labels: { readonly app?: string; readonly env?: string };
+  readonly tenant?: string;
+  readonly auth?: { readonly username: string; readonly password: Secret<string> };
+  readonly token?: Secret<string>;
+  readonly maxAgeMs: number;
+  /** Findings are shipped from the topic of the first Kafka sink as this group; undefined: there is none, they wait in the state folder. */
+  readonly from?: { readonly topic: string; readonly group: string } & KafkaConnectionConfig;
+}
+
 export type SinkConfig =
+  | LokiSinkConfig
   | ({ readonly kind: 'kafka'; readonly topic: string } & KafkaConnectionConfig)
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'stdout' };
@@ -172,6 +185,7 @@ function faultsBetween(fields: ConfigFields): Fault[] {
     drains.set(drain.path, index);
     if (open && drain.credentials === undefined) faults.push({ path: [...path, 'drain', 'credentials'], text: openDrain });
   }
+  faults.push(...lokiGroupsShared(fields));
   if (sources.some(({ kafka }) => kafka !== undefined)) return faults;
   const lacking = 'expected brokers, because there is no Kafka source whose connection it could take, found none';
   for (const [index, { kafka }] of (fields.sinks ?? []).entries()) {
@@ -180,6 +194,19 @@ function faultsBetween(fields: ConfigFields): Fault[] {
   const { kafka } = fields.deadLetter ?? {};
   if (kafka !== undefined && !('brokers' in kafka && kafka.brokers)) faults.push({ path: ['deadLetter', 'kafka'], text: lacking });
   return faults;
+}
+
+/** Two sinks in one group would get half of the findings each. */
+function lokiGroupsShared({ sinks = [] }: ConfigFields): Fault[] {
+  const seen = new Map<string, number>();
+  return sinks.flatMap(({ loki }, index): Fault[] => {
+    if (loki === undefined) return [];
+    const before = seen.get(loki.group);
+    if (before === undefined) seen.set(loki.group, index);
+    return before === undefined
+      ? []
+      : [{ path: ['sinks', index, 'loki'], text: `expected a \`group\` of its own, found that of sinks[${before}]: "${loki.group}"` }];
+  });
 }
 
 function isLoopback(host: string): boolean {
@@ -196,7 +223,7 @@ function configOf(fields: ConfigFields, file: string | undefined, baseDir: strin
     file,
     rules: fields.rules.map((folder) => (folder === 'builtin' ? folder : absolute(folder))),
     sources,
-    sinks: fields.sinks?.map((sink) => sinkOf(sink, shared, absolute)) ?? [{ kind: 'file', path: join(dir, 'findings.jsonl') }],
+    sinks: sinksOf(fields.sinks, shared, absolute) ?? [{ kind: 'file', path: join(dir, 'findings.jsonl') }],
     state: { dir },
     deadLetter:
       deadLetter?.kafka === undefined
@@ -244,11 +271,20 @@ function sourceOf({ kafka, drain, file }: SourceFields, absolute: Absolute): Sou
   return { kind: 'file', paths, follow, format, dataset };
 }
 
-function sinkOf({ kafka, file }: SinkFields, shared: KafkaConnectionConfig | undefined, absolute: Absolute): SinkConfig {
-  if (kafka !== undefined) return { kind: 'kafka', topic: kafka.topic, ...connectionOf(kafka, shared, absolute) };
-  if (file !== undefined) return { kind: 'file', path: absolute(file.path) };
-  // `notYetInConfig` has refused `loki`.
-  return { kind: 'stdout' };
+function sinksOf(
+  fields: ConfigFields['sinks'],
+  shared: KafkaConnectionConfig | undefined,
+  absolute: Absolute,
+): readonly SinkConfig[] | undefined {
+  const topic = fields?.find(({ kafka }) => kafka !== undefined)?.kafka;
+  const log = topic && { topic: topic.topic, ...connectionOf(topic, shared, absolute) };
+  return fields?.map(({ kafka, loki, file }): SinkConfig => {
+    if (kafka !== undefined) return { kind: 'kafka', topic: kafka.topic, ...connectionOf(kafka, shared, absolute) };
+    if (file !== undefined) return { kind: 'file', path: absolute(file.path) };
+    if (loki === undefined) return { kind: 'stdout' };
+    const { url, labels, tenant, auth, token, maxAge, group } = loki;
+    return { kind: 'loki', url, labels, tenant, auth, token, maxAgeMs: maxAge, from: log && { ...log, group } };
+  });
 }
 
 type ConnectionFields = Pick<NonNullable<SinkFields['kafka']>, 'driver' | 'sasl' | 'tls' | 'clientId'> & { brokers?: string[] };

@@ -5,12 +5,13 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pino } from 'pino';
-import type { Config } from './config.ts';
+import type { Config, LokiSinkConfig } from './config.ts';
 import { kafkaChecks } from './doctor-kafka.ts';
 import { ExitCode } from './errors.ts';
 import { printable } from './printable.ts';
 import { loadRules } from './rules.ts';
 import { listFiles } from './source/file-list.ts';
+import { lokiWriterOf } from './wiring.ts';
 
 export interface Check {
   readonly what: string;
@@ -48,6 +49,7 @@ function checksOf(config: Config): Check[] {
     }),
     ...config.sinks.flatMap((sink): Check[] => {
       if (sink.kind === 'kafka') return kafkaChecks.topicToWrite(sink, log, 'findings');
+      if (sink.kind === 'loki') return [{ what: `loki ${sink.url}`, run: () => lokiAnswers(sink) }];
       if (sink.kind === 'file') return [{ what: `findings file ${sink.path}`, run: () => canWrite(dirname(sink.path)) }];
       return [];
     }),
@@ -78,6 +80,16 @@ function hashKeyRemark(config: Config): string | undefined {
 
 function drainRemark(credentials: number): string | undefined {
   return credentials === 0 ? 'it has no credentials: anybody who can reach it can send to it' : undefined;
+}
+
+/** Reads only: a test line would be a finding that is none. A right to push alone is told by the first push. */
+async function lokiAnswers(config: LokiSinkConfig): Promise<undefined> {
+  const writer = lokiWriterOf(config, pino({ level: 'silent' }));
+  try {
+    await writer.check();
+  } finally {
+    await writer.close();
+  }
 }
 
 async function canWrite(folder: string): Promise<undefined> {

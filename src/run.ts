@@ -26,7 +26,7 @@ export async function run({ config, log, version, stop }: RunOptions): Promise<v
   tellRules(all, rules, log);
   const sources = await Promise.all(config.sources.map((source) => sourceOf(source, config.state.dir, log)));
   const drains = sources.filter(isDrain);
-  const sinks = config.sinks.map((sink) => sinkOf(sink, log));
+  const sinks = config.sinks.map((sink) => sinkOf(sink, config.state.dir, log));
   const pipeline = new Pipeline(rules, pipelineOptionsOf(config));
   const engine = new Engine(
     {

@@ -6,10 +6,13 @@ import type { PipelineOptions } from '../processors/pipeline.ts';
 import { publishedHashKey } from '../processors/sketch/hash.ts';
 import type { CheckpointStore } from './checkpoint/checkpoint.ts';
 import { createLocalCheckpoints } from './checkpoint/local.ts';
-import type { Config, KafkaConnectionConfig, SinkConfig, SourceConfig } from './config.ts';
+import type { Config, KafkaConnectionConfig, LokiSinkConfig, SinkConfig, SourceConfig } from './config.ts';
 import { createDeadLetterFile, type DeadLetter } from './sink/dead-letter.ts';
+import { createQueueLog, createTopicLog, type FindingLog } from './sink/finding-log.ts';
 import { KafkaSink } from './sink/kafka.ts';
 import { KafkaDeadLetter } from './sink/kafka-dead-letter.ts';
+import { LokiWriter } from './sink/loki.ts';
+import { LokiShipper } from './sink/loki-shipper.ts';
 import { createFileSink, createStdoutSink } from './sink/ndjson.ts';
 import type { Sink } from './sink/sink.ts';
 import { createFileSource } from './source/file.ts';
@@ -40,7 +43,7 @@ export async function sourceOf(config: SourceConfig, stateDir: string, log: Logg
   }
 }
 
-export function sinkOf(config: SinkConfig, log: Logger): Sink {
+export function sinkOf(config: SinkConfig, stateDir: string, log: Logger): Sink {
   switch (config.kind) {
     case 'kafka':
       return new KafkaSink({ ...connectionOf(config, log), topic: config.topic });
@@ -48,7 +51,31 @@ export function sinkOf(config: SinkConfig, log: Logger): Sink {
       return createFileSink({ path: config.path });
     case 'stdout':
       return createStdoutSink();
+    case 'loki':
+      return new LokiShipper({
+        log: findingLogOf(config, stateDir, log),
+        writer: lokiWriterOf(config, log),
+        labels: config.labels,
+        logger: log,
+      });
   }
+}
+
+export function lokiWriterOf({ url, tenant, auth, token, maxAgeMs }: LokiSinkConfig, log: Logger): LokiWriter {
+  return new LokiWriter({
+    url,
+    tenant,
+    auth: auth && { username: auth.username, password: auth.password.reveal() },
+    token: token?.reveal(),
+    maxAgeMs,
+    onDrop: (dropped) => log.warn({ sink: `loki:${url}`, ...dropped }, 'Loki will not have these findings'),
+  });
+}
+
+/** The topic that findings go to anyway; without one a queue for each Loki and tenant. */
+function findingLogOf({ from, url, tenant }: LokiSinkConfig, stateDir: string, log: Logger): FindingLog {
+  if (from !== undefined) return createTopicLog({ ...connectionOf(from, log), topic: from.topic, group: from.group });
+  return createQueueLog({ dir: join(stateDir, 'loki', shortHash(`${url}\n${tenant ?? ''}`)), warn: (message) => log.warn(message) });
 }
 
 export function deadLetterOf(config: Config['deadLetter'], log: Logger): DeadLetter {

@@ -231,7 +231,15 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
     'extractors: [{ name: a, pattern: "(?<x>.)", fields: { y: z } }]',
     'extractors[0].fields.y: expected one of the pattern\'s groups x, found "y"',
   ],
-  ['sinks: [{ loki: { url: "http://127.0.0.1:3100", labels: { app: shop } } }]', 'sinks[0].loki: not yet: sink `loki`'],
+  [
+    'sinks: [{ loki: { url: "http://127.0.0.1:3100", labels: { app: shop, user: x } } }]',
+    'sinks[0].loki.labels.user: expected one of app, env',
+  ],
+  ['sinks: [{ loki: { url: "http://x", auth: { username: a, password: b }, token: c } }]', 'sinks[0].loki: expected either auth or token'],
+  [
+    'sinks: [{ loki: { url: "http://x" } }, { loki: { url: "http://y" } }]',
+    'sinks[1].loki: expected a `group` of its own, found that of sinks[0]: "streamgauge-loki"',
+  ],
   ['sinks: [{ loki: { url: "http://user:pw@127.0.0.1" } }]', 'sinks[0].loki.url: expected a URL without user and password'],
   ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
   [`${kafkaSource.replace('topics', 'driver: rdkafka, topics')}`, 'sources[0].kafka.driver: not yet: driver `rdkafka`'],
@@ -246,6 +254,24 @@ for (const [text, ...said] of mistakes) {
     for (const part of said) expect(problems).toContain(part);
   });
 }
+
+test('Loki is shipped to from the topic of the Kafka sink where there is one, else from a queue; its secrets are not shown', async () => {
+  const loki = 'loki: { url: "http://127.0.0.1:3100", labels: { app: shop, env: prod }, tenant: acme, token: s3cret-token }';
+  const plain = parseConfig(`sinks: [{ ${loki} }]`, undefined, {});
+  expect(plain.sinks).toMatchObject([
+    {
+      kind: 'loki',
+      url: 'http://127.0.0.1:3100',
+      labels: { app: 'shop', env: 'prod' },
+      tenant: 'acme',
+      maxAgeMs: 604_800_000,
+      from: undefined,
+    },
+  ]);
+  expect(JSON.stringify(plain)).not.toContain('s3cret-token');
+  const kafka = parseConfig(`sinks: [{ ${loki} }, { kafka: { topic: findings, brokers: ["b:9092"] } }]`, undefined, {});
+  expect(kafka.sinks[0]).toMatchObject({ kind: 'loki', from: { topic: 'findings', group: 'streamgauge-loki', brokers: ['b:9092'] } });
+});
 
 test('a config that cannot be read is told', async () => {
   await expect(loadConfig(join(dir, 'nowhere.yaml'), {})).rejects.toThrow(
