@@ -1,5 +1,6 @@
 import type { MeasureSpec, WindowSpec } from '../rule.ts';
 import { Count } from './count.ts';
+import { Digits } from './digits.ts';
 import { Distinct } from './distinct.ts';
 import { Extreme } from './extreme.ts';
 import { Last } from './last.ts';
@@ -33,8 +34,9 @@ export function createMeasure(spec: MeasureSpec, window: WindowSpec, { realTime 
       return new Distinct(Math.ceil(window.sizeMs / window.slideMs));
     case 'quantile':
       return new Quantile(spec.q, spec.sketch);
-    case 'values':
     case 'digits':
+      return new Digits();
+    case 'values':
       throw new RangeError(`the measure "${spec.kind}" is not there yet: use quantile, or leave the rule dormant`);
   }
 }

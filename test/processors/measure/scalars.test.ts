@@ -105,6 +105,6 @@ describe('measures that are a few numbers a pane', () => {
   });
 
   it('a measure that is not there yet is refused with a way on', () => {
-    expect(make({ kind: 'digits', field: 'f' })).toThrow('not there yet: use quantile');
+    expect(make({ kind: 'values', field: 'f' })).toThrow('not there yet: use quantile');
   });
 });
