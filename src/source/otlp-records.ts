@@ -102,11 +102,12 @@ function plainValue(value: unknown, depth: number): unknown {
   if (!isObject(value)) return null;
   if (typeof value.stringValue === 'string') return value.stringValue;
   if (typeof value.boolValue === 'boolean') return value.boolValue;
-  if (value.intValue !== undefined) {
+  // Some exporters write null for a number JSON has not, NaN: as any null in that mapping, it is no value.
+  if (value.intValue !== undefined && value.intValue !== null) {
     const number = Number(value.intValue);
     return Number.isSafeInteger(number) ? number : String(value.intValue);
   }
-  if (value.doubleValue !== undefined) {
+  if (value.doubleValue !== undefined && value.doubleValue !== null) {
     const number = Number(value.doubleValue);
     return Number.isFinite(number) ? number : String(value.doubleValue);
   }

@@ -73,6 +73,14 @@ describe('an OTLP request', () => {
     );
   });
 
+  test('takes a number that is null for no value, not for 0', () => {
+    const attributes = [
+      { key: 'a', value: { doubleValue: null } },
+      { key: 'b', value: { intValue: null } },
+    ];
+    expect(one({ attributes })).toEqual({ a: null, b: null });
+  });
+
   test('takes the observed time where there is no other, and none where there is neither', () => {
     expect(one({ timeUnixNano: '0', observedTimeUnixNano: '1700000000123999999' })).toEqual({ time: 1700000000123 });
     expect(one({ timeUnixNano: 1544712660300000000 })).toEqual({ time: 1544712660300 });
