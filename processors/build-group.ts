@@ -1,9 +1,11 @@
 /** A group's own stages: its measure, windows, and each rule's detectors and episodes, put together. */
 import { createDetector } from './detect/create-detector.ts';
+import { KeyFlood } from './detect/key-flood.ts';
 import { RuleDetection, type RuleDetectionOptions } from './detect/rule-detection.ts';
 import { createMeasure } from './measure/create-measure.ts';
 import type { RuleGroup } from './rule-group.ts';
 import { KeyedWindows } from './window/keyed-windows.ts';
+import type { MemoryBudget } from './window/memory-share.ts';
 import type { ViewSpec } from './window/view.ts';
 
 export interface GroupStages {
@@ -11,9 +13,17 @@ export interface GroupStages {
   readonly windows: KeyedWindows;
   /** In the order of the group's rules. */
   readonly detections: readonly RuleDetection[];
+  readonly keyFlood: KeyFlood;
 }
 
-export function buildGroup(group: RuleGroup, options: RuleDetectionOptions): GroupStages {
+export interface GroupOptions extends RuleDetectionOptions {
+  /** Of all groups. */
+  readonly memory: MemoryBudget;
+  /** A key had to make room for another. */
+  evicted(group: RuleGroup): void;
+}
+
+export function buildGroup(group: RuleGroup, options: GroupOptions): GroupStages {
   const { measure: spec, window } = group.rules[0];
   const sizeMs = Math.max(...group.rules.map((rule) => rule.window.sizeMs));
   const measure = createMeasure(spec, { ...window, sizeMs }, group);
@@ -30,5 +40,7 @@ export function buildGroup(group: RuleGroup, options: RuleDetectionOptions): Gro
       early: rule.early,
     });
   }
-  return { group, windows: new KeyedWindows(window, measure, views), detections };
+  const keyFlood = new KeyFlood(group.rules, options.partitionName);
+  const bounds = { share: options.memory.share(), judge: keyFlood, evicted: () => options.evicted(group) };
+  return { group, windows: new KeyedWindows(window, measure, views, bounds), detections, keyFlood };
 }

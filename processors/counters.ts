@@ -18,15 +18,19 @@ export class Counters {
   readonly keyMissing: Record<string, number> = {};
   /** Events whose measured field has no value the measure can use, by rule. */
   readonly wrongType: Record<string, number> = {};
+  /** Events of keys that found no place because the rule's memory is spent, by rule. */
+  readonly untracked: Record<string, number> = {};
+  /** Keys that had to make room for others, by rule. */
+  readonly evictions: Record<string, number> = {};
   /** Messages that senders said they lost. */
   lostUpstream = 0;
-}
-
-/** Adds to one of the labelled counters. */
-export function countBy(counter: Record<string, number>, label: string, by = 1): void {
   /** Places where records are missing, by kind: `expired`, `reset`, `damaged` (a source says so), `missing` (a batch held fewer than it said). */
   readonly losses: Record<string, number> = {};
   /** Records missing there, where that is known. */
   readonly lostRecords: Record<string, number> = {};
+}
+
+/** Adds to one of the labelled counters. */
+export function countBy(counter: Record<string, number>, label: string, by = 1): void {
   counter[label] = (counter[label] ?? 0) + by;
 }

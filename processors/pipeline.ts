@@ -16,9 +16,12 @@ import { hashKeyOf, publishedHashKey } from './sketch/hash.ts';
 import { type Slices, whole } from './slices.ts';
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts';
 import { Gaps } from './window/gaps.ts';
+import { MemoryBudget } from './window/memory-share.ts';
 import { partitionHash, sampleHash } from './window/sample-hash.ts';
 import { type Tick, Watermark } from './window/watermark.ts';
 import { WindowStage } from './window/window-stage.ts';
+
+const defaultMemoryBytes = 512 * 2 ** 20;
 
 export interface PipelineOptions {
   /** 8 bytes that key every hash; the published ones where there are none. */
@@ -26,6 +29,8 @@ export interface PipelineOptions {
   /** An event further ahead of its record's timestamp than this is set aside. Default 5 minutes. */
   readonly futureSkewMs?: number;
   readonly decode?: Omit<DecodeOptions, 'plan'>;
+  /** What the state of all rules may take. Default 512 MiB. */
+  readonly memoryBytes?: number;
   /** Only events of [fromMs, toMs) count; others are passed over. */
   readonly span?: { readonly fromMs: number; readonly toMs: number };
   /** Gets a row for every evaluated window and key; every key is then judged at every close. */
@@ -69,13 +74,15 @@ export class Pipeline {
     this.fromMs = options.span?.fromMs ?? Number.NEGATIVE_INFINITY;
     this.toMs = options.span?.toMs ?? Number.POSITIVE_INFINITY;
     const partitionName = (index: number) => this.watermark.name(index);
-    this.stages = groups.map((group) => buildGroup(group, { score: options.score, partitionName }));
-    const keyedWindows = this.stages.map(({ windows }) => windows);
-    this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters);
-    this.gaps = new Gaps(this.watermark, this.windows);
     const count = (counter: Record<string, number>, group: RuleGroup) => {
       for (const { id } of group.rules) countBy(counter, id);
     };
+    const memory = new MemoryBudget(options.memoryBytes ?? defaultMemoryBytes, groups.length);
+    const evicted = (group: RuleGroup) => count(this.counters.evictions, group);
+    this.stages = groups.map((group) => buildGroup(group, { score: options.score, partitionName, memory, evicted }));
+    const keyedWindows = this.stages.map(({ windows }) => windows);
+    this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters);
+    this.gaps = new Gaps(this.watermark, this.windows);
     this.intake = {
       match: (match, key) => this.windows.add(match, key) && this.detected(match.group),
       keyMissing: (group) => count(this.counters.keyMissing, groups[group]),
@@ -270,10 +277,9 @@ export class Pipeline {
   }
 
   private detected(group: number): void {
-    for (const detection of this.stages[group].detections) {
-      const found = detection.take();
-      if (found.length > 0) this.findings.push(...found);
-    }
+    const { detections, keyFlood } = this.stages[group];
+    for (const detection of detections) for (const finding of detection.take()) this.findings.push(finding);
+    for (const finding of keyFlood.take()) this.findings.push(finding);
   }
 
   private takeFindings(): Finding[] {

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { keyObject } from '../match/key.ts';
 import type { MeasureSpec, Rule } from '../rule.ts';
-import type { ClosedWindow } from '../window/closed-window.ts';
+import type { ClosedWindow, SampleRef } from '../window/closed-window.ts';
 import type { Verdict } from './detector.ts';
 import type { Episode } from './episodes.ts';
-import type { Activity, Finding, Score } from './finding.ts';
+import type { Activity, Finding, Sample, Score } from './finding.ts';
 
 /** What a detector said, and who it was. */
 export interface Judged {
@@ -26,11 +26,7 @@ export function writeFinding(
 ): Finding {
   const keyText = window.evidence.keyText(window.slot);
   const key = keyObject(rule.key, keyText);
-  const samples = window.evidence.samples(window.slot).map((ref) => {
-    const name = partitionName(ref.partition);
-    const slash = name.lastIndexOf('/');
-    return { topic: name.slice(0, slash), partition: Number(name.slice(slash + 1)), offset: ref.offset };
-  });
+  const samples = window.evidence.samples(window.slot).map((ref) => sampleOf(ref, partitionName));
   return {
     id: findingId(rule.id, keyText, episode.openedMs),
     activity,
@@ -54,10 +50,16 @@ export function writeFinding(
     early: episode.early,
     degraded: window.degraded,
     late: window.late,
-    evicted: 0,
-    countErr: 0,
+    evicted: window.evidence.evicted(),
+    countErr: window.countErr,
     samples,
   };
+}
+
+export function sampleOf(ref: SampleRef, partitionName: (index: number) => string): Sample {
+  const name = partitionName(ref.partition);
+  const slash = name.lastIndexOf('/');
+  return { topic: name.slice(0, slash), partition: Number(name.slice(slash + 1)), offset: ref.offset };
 }
 
 export function writeScore(rule: Rule, window: ClosedWindow, verdict: Pick<Verdict, 'value' | 'threshold' | 'fired'>): Score {

@@ -30,6 +30,7 @@ export class Distinct implements Measure {
   /** Dense slots; `exact` keeps the index here in place of a table. */
   private frontiers: (Frontier | undefined)[] = [];
   private freeFrontiers: number[] = [];
+  private frontierBytes = 0;
   private readonly precision: number;
   private readonly windowPanes: number;
   private readonly registers: Uint8Array;
@@ -91,7 +92,7 @@ export class Distinct implements Measure {
     if (id < 0) return this.exact.expire(slot, firstPane) === 0 && noneOpen;
     const frontier = this.frontiers[id] as Frontier;
     if (newestPane(frontier) >= firstPane) {
-      this.frontiers[id] = expireFrontier(frontier, firstPane, this.precision);
+      this.putFrontier(id, expireFrontier(frontier, firstPane, this.precision));
       return false;
     }
     this.dropFrontier(slot, id);
@@ -143,8 +144,18 @@ export class Distinct implements Measure {
   }
 
   bytes(): number {
-    const dense = this.frontiers.reduce((sum, frontier) => sum + 8 + (frontier === undefined ? 0 : frontier.byteLength + 120), 0);
-    return this.slab.bytes() + this.open.bytes() + this.exact.bytes() + dense;
+    return this.slab.bytes() + this.open.bytes() + this.exact.bytes() + this.frontiers.length * 8 + this.frontierBytes;
+  }
+
+  spareBytes(): number {
+    return this.slab.spareBytes();
+  }
+
+  compact(): void {
+    const packed = new Slab();
+    this.open.moveTo(packed, (entry) => this.paneTokens.moveTo(packed, entry));
+    this.exact.moveTo(packed);
+    this.slab.adopt(packed);
   }
 
   snapshot(out: SnapshotWriter): void {
@@ -168,9 +179,10 @@ export class Distinct implements Measure {
     const count = from.u32();
     this.frontiers = [];
     this.freeFrontiers = [];
+    this.frontierBytes = 0;
     for (let id = 0; id < count; id++) {
       const frontier = from.u32s();
-      this.frontiers.push(frontier.length === 0 ? undefined : frontier);
+      this.putFrontier(id, frontier.length === 0 ? undefined : frontier);
       if (frontier.length === 0) this.freeFrontiers.push(id);
     }
   }
@@ -193,7 +205,7 @@ export class Distinct implements Measure {
     this.paneTokens.raiseRegisters(entry, this.registers, this.tokens);
     const firstPane = Math.max(pane, newestPane(frontier)) - this.windowPanes + 1;
     // A pane that is late by more than a window shows in no window any more.
-    if (pane >= firstPane) this.frontiers[id] = foldPane(frontier, this.registers, pane, firstPane, this.precision);
+    if (pane >= firstPane) this.putFrontier(id, foldPane(frontier, this.registers, pane, firstPane, this.precision));
   }
 
   private foldExact(slot: number, entry: number, pane: number): void {
@@ -209,15 +221,20 @@ export class Distinct implements Measure {
     const count = this.exact.collect(slot, firstPane);
     const frontier = frontierOf(this.exact.tokens, this.exact.panes, count, this.precision);
     const id = this.freeFrontiers.pop() ?? this.frontiers.length;
-    this.frontiers[id] = frontier;
+    this.putFrontier(id, frontier);
     this.exact.putForeign(slot, id);
     return id;
   }
 
   private dropFrontier(slot: number, id: number): void {
-    this.frontiers[id] = undefined;
+    this.putFrontier(id, undefined);
     this.freeFrontiers.push(id);
     this.exact.clear(slot);
+  }
+
+  private putFrontier(id: number, frontier: Frontier | undefined): void {
+    this.frontierBytes += heldBytes(frontier) - heldBytes(this.frontiers[id]);
+    this.frontiers[id] = frontier;
   }
 
   /** The slot's oldest open pane up to `pane`. */
@@ -293,4 +310,9 @@ export class Distinct implements Measure {
     });
     return union;
   }
+}
+
+/** With what an array costs beside its words. */
+function heldBytes(frontier: Frontier | undefined): number {
+  return frontier === undefined ? 0 : frontier.byteLength + 120;
 }

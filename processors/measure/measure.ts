@@ -30,8 +30,15 @@ export interface Measure {
   encode(slot: number, pane: number, out: SnapshotWriter): void;
   /** Adds a pane delta, written by `encode` of any instance with the same spec, to a slot. */
   merge(slot: number, pane: number, from: SnapshotReader): void;
-  /** Bytes held, slack included. */
+  /** Bytes of state held, slack included: the same after a restore. Quick to ask for, however many slots there are. */
   bytes(): number;
+  /** Bytes among those that slots can still take without more being held. */
+  spareBytes(): number;
+  /** Moves what slots hold together, so that spare bytes are held no longer. Changes no value. */
+  compact(): void;
+  /** Bytes held beside the state, to be quicker; no decision may depend on them. */
+  cacheBytes?(): number;
+  dropCache?(): void;
   snapshot(out: SnapshotWriter): void;
   /** Replaces the whole state. Throws `SnapshotError` if what it reads is of another kind. */
   restore(from: SnapshotReader): void;

@@ -82,6 +82,16 @@ export abstract class PaneScalar implements Measure {
     return this.slab.bytes() + this.table.bytes();
   }
 
+  spareBytes(): number {
+    return this.slab.spareBytes();
+  }
+
+  compact(): void {
+    const packed = new Slab();
+    this.table.moveTo(packed);
+    this.slab.adopt(packed);
+  }
+
   snapshot(out: SnapshotWriter): void {
     out.section(this.name);
     this.table.snapshot(out);

@@ -103,6 +103,17 @@ export class PaneTable {
     if (this.length(slot) > 0) this.shorten(slot, 0);
   }
 
+  /** Moves every block to another slab, which the caller then adopts; `carry` moves what an entry there still points to here. */
+  moveTo(other: Slab, carry?: (entry: number) => void): void {
+    for (let slot = 0; 2 * slot < this.slots.length; slot++) {
+      const meta = this.slots[2 * slot + 1];
+      if (meta === 0) continue;
+      const address = this.slab.copyTo(other, this.slots[2 * slot], (meta & 31) - 1 + this.entryLog2);
+      this.slots[2 * slot] = address;
+      for (let i = 0; carry !== undefined && i < meta >>> 5; i++) carry(address + (i << this.entryLog2));
+    }
+  }
+
   /** Bytes of the slots; the slab counts the rest. */
   bytes(): number {
     return this.slots.byteLength;

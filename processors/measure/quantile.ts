@@ -114,7 +114,25 @@ export class Quantile implements Measure {
   }
 
   bytes(): number {
-    return this.slab.bytes() + this.table.bytes() + this.tree.bytes();
+    return this.slab.bytes() + this.table.bytes();
+  }
+
+  cacheBytes(): number {
+    return this.tree.bytes();
+  }
+
+  dropCache(): void {
+    this.tree.clear();
+  }
+
+  spareBytes(): number {
+    return this.slab.spareBytes();
+  }
+
+  compact(): void {
+    const packed = new Slab();
+    this.table.moveTo(packed, (entry) => this.values.moveTo(packed, entry));
+    this.slab.adopt(packed);
   }
 
   snapshot(out: SnapshotWriter): void {

@@ -110,6 +110,16 @@ export class RecentCount implements Measure {
     return this.slab.bytes() + this.table.bytes();
   }
 
+  spareBytes(): number {
+    return this.slab.spareBytes();
+  }
+
+  compact(): void {
+    const packed = new Slab();
+    this.table.moveTo(packed, (entry) => this.times.moveTo(packed, entry));
+    this.slab.adopt(packed);
+  }
+
   snapshot(out: SnapshotWriter): void {
     out.section('recent-count');
     this.table.snapshot(out);

@@ -129,6 +129,15 @@ export class ExactDistinct {
     this.slots[2 * slot + 1] = 0;
   }
 
+  /** Moves every table to another slab, which the caller then adopts. */
+  moveTo(other: Slab): void {
+    for (let slot = 0; slot < this.capacity; slot++) {
+      const meta = this.slots[2 * slot + 1];
+      if (meta === 0 || (meta & 31) === foreign) continue;
+      this.slots[2 * slot] = this.slab.copyTo(other, this.slots[2 * slot], meta & 31);
+    }
+  }
+
   /** Number of slots there is room for. */
   get capacity(): number {
     return this.slots.length / 2;

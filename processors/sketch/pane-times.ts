@@ -81,6 +81,17 @@ export class PaneTimes {
     words[at + 3] = 0;
   }
 
+  /** Moves what an entry of another slab still points to in this one to the other. */
+  moveTo(other: Slab, entry: number): void {
+    const words = other.chunks[entry >>> 16];
+    const at = entry & 0xffff;
+    const log2 = words[at + 3] >>> blockShift;
+    if (log2 === 0) return;
+    const block = this.slab.copyTo(other, words[at + 2], log2);
+    // The copy may have replaced the chunk.
+    other.chunks[entry >>> 16][at + 2] = block;
+  }
+
   private addToRing(words: Uint32Array, at: number, time: number): void {
     const block = words[at + 2];
     const times = this.slab.chunks[block >>> 16];

@@ -107,6 +107,16 @@ export class PaneTokens {
     words[at + 2] = 0;
   }
 
+  /** Moves what an entry of another slab still points to in this one to the other. */
+  moveTo(other: Slab, entry: number): void {
+    const words = other.chunks[entry >>> 16];
+    const at = entry & 0xffff;
+    if ((words[at + 2] & 3) < table) return;
+    const block = this.slab.copyTo(other, words[at + 1], words[at + 2] >>> 2);
+    // The copy may have replaced the chunk.
+    other.chunks[entry >>> 16][at + 1] = block;
+  }
+
   private addToTable(entry: number, log2: number, token: number): void {
     const words = this.slab.chunks[entry >>> 16];
     const at = entry & 0xffff;

@@ -160,6 +160,16 @@ export class PaneValues {
     words[at + 3] = 0;
   }
 
+  /** Moves what an entry of another slab still points to in this one to the other. */
+  moveTo(other: Slab, entry: number): void {
+    const words = other.chunks[entry >>> 16];
+    const at = entry & 0xffff;
+    if ((words[at + 2] & 7) < Form.values) return;
+    const block = this.slab.copyTo(other, words[at + 1], words[at + 2] >>> 3);
+    // The copy may have replaced the chunk.
+    other.chunks[entry >>> 16][at + 1] = block;
+  }
+
   /** Writes an entry; `merge` of any instance reads it. */
   encode(entry: number, out: SnapshotWriter): void {
     const form = this.form(entry);

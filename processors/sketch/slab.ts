@@ -27,12 +27,15 @@ export class Slab {
   private readonly free = new Uint32Array(maxBlockLog2 + 1).fill(noBlock);
   /** First word of the last chunk that was never handed out. */
   private at = 0;
+  /** Words in blocks that were given back. */
+  private freeWords = 0;
 
   /** A block of 2^log2Words words. Throws a RangeError past 16 GiB or a block of more than 2^16 words. */
   allocate(log2Words: number): number {
     const head = this.free[log2Words];
     if (head !== undefined && head !== noBlock) {
       this.free[log2Words] = this.chunks[head >>> chunkLog2][head & (chunkWords - 1)];
+      this.freeWords -= 1 << log2Words;
       return head;
     }
     if (log2Words > maxBlockLog2) {
@@ -52,16 +55,47 @@ export class Slab {
   release(address: number, log2Words: number): void {
     this.chunks[address >>> chunkLog2][address & (chunkWords - 1)] = this.free[log2Words];
     this.free[log2Words] = address;
+    this.freeWords += 1 << log2Words;
+  }
+
+  /** Copies a block of 2^log2Words words to another slab; returns its address there. */
+  copyTo(other: Slab, address: number, log2Words: number): number {
+    const copy = other.allocate(log2Words);
+    const at = address & (chunkWords - 1);
+    const words = this.chunks[address >>> chunkLog2].subarray(at, at + (1 << log2Words));
+    other.chunks[copy >>> chunkLog2].set(words, copy & (chunkWords - 1));
+    return copy;
+  }
+
+  /** Takes over what another slab holds, in place of its own: how state moves together after much of it was given back. */
+  adopt(other: Slab): void {
+    this.chunks.length = 0;
+    this.doubles.length = 0;
+    this.floats.length = 0;
+    other.chunks.forEach((chunk, index) => {
+      this.setChunk(index, chunk);
+    });
+    this.free.set(other.free);
+    this.at = other.at;
+    this.freeWords = other.freeWords;
+  }
+
+  /** Bytes that no block takes. */
+  spareBytes(): number {
+    const rest = this.chunks.length === 0 ? 0 : this.chunks[this.chunks.length - 1].length - this.at;
+    return 4 * (this.freeWords + rest);
   }
 
   bytes(): number {
-    return this.chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    // Only the first chunk may be shorter than the others.
+    return this.chunks.length === 0 ? 0 : this.chunks[0].byteLength + (this.chunks.length - 1) * chunkWords * 4;
   }
 
   snapshot(out: SnapshotWriter): void {
     out.section('slab');
     out.u32(this.chunks.length);
     out.u32(this.at);
+    out.f64(this.freeWords);
     out.array(this.free);
     for (const chunk of this.chunks) out.array(chunk);
   }
@@ -70,6 +104,7 @@ export class Slab {
     from.section('slab');
     const count = from.u32();
     const at = from.u32();
+    const freeWords = from.f64();
     const free = from.u32s();
     if (free.length !== this.free.length)
       throw new SnapshotError(`a slab has ${this.free.length} block sizes, the snapshot has ${free.length}`);
@@ -78,6 +113,7 @@ export class Slab {
     this.floats.length = 0;
     for (let i = 0; i < count; i++) this.setChunk(i, from.u32s());
     this.at = at;
+    this.freeWords = freeWords;
     this.free.set(free);
   }
 

@@ -15,6 +15,8 @@ export interface ClosedWindow {
   lastEventMs: number;
   /** Records that came late, or for a pane a tick had closed, while the window's panes were open; of all keys of the rule. */
   late: number;
+  /** Matches of this key that may have come in the window before it got a place: `value` is without them. */
+  countErr: number;
   /** Loss touched the window: late records, or messages lost upstream. */
   degraded: boolean;
   /** True if the pane is still open: the verdict may only announce what the close will confirm. */
@@ -26,6 +28,8 @@ export interface ClosedWindow {
 export interface Evidence {
   keyText(slot: number): string;
   samples(slot: number): SampleRef[];
+  /** About how many keys of the rule were refused or evicted in the window, because its memory was spent. */
+  evicted(): number;
 }
 
 /** Where a record lies: an index into the watermark's table of partitions, and its offset. */

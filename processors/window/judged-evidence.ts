@@ -1,23 +1,27 @@
 import type { Evidence, SampleRef } from './closed-window.ts';
 import type { KeyIndex } from './key-index.ts';
 import type { OpenPane } from './open-pane.ts';
+import type { Pressure } from './pressure.ts';
 import type { View } from './view.ts';
 
 /** What a finding may ask about the key that is being judged. */
 export class JudgedEvidence implements Evidence {
   private readonly keys: KeyIndex;
+  private readonly pressure: Pressure;
   private view: View | undefined;
-  private firstPane = 0;
+  private lastPane = 0;
   private pane: OpenPane | undefined;
   private place = 0;
 
-  constructor(keys: KeyIndex) {
+  constructor(keys: KeyIndex, pressure: Pressure) {
     this.keys = keys;
+    this.pressure = pressure;
   }
 
-  at(view: View, firstPane: number, pane: OpenPane | undefined, place: number): void {
+  /** @param lastPane of the window; `pane` is what is still open of it, if the key is in it, at `place`. */
+  at(view: View, lastPane: number, pane: OpenPane | undefined, place: number): void {
     this.view = view;
-    this.firstPane = firstPane;
+    this.lastPane = lastPane;
     this.pane = pane;
     this.place = place;
   }
@@ -31,5 +35,13 @@ export class JudgedEvidence implements Evidence {
 
   samples(slot: number): SampleRef[] {
     return this.view?.kept.lowest(slot, this.firstPane, this.fresh()) ?? [];
+  }
+
+  evicted(): number {
+    return this.pressure.lostIn(this.firstPane, this.lastPane).keys;
+  }
+
+  private get firstPane(): number {
+    return this.lastPane - (this.view?.panesPerWindow ?? 1) + 1;
   }
 }

@@ -5,6 +5,8 @@
  * Two keys with one hash would be counted as one: at a million keys the chance of any such pair is 3e-8.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
+import { grownLength, widen } from '../typed-arrays.ts';
+import { firstSlots, slotGrowth } from './slot-columns.ts';
 import { TextArena } from './text-arena.ts';
 
 const free = 0;
@@ -21,9 +23,9 @@ export class KeyIndex {
   /** By the top bits of the high half: slot + 1 at each place, 0 = free. */
   private readonly shards: Uint32Array[] = Array.from({ length: 1 << shardBits }, () => new Uint32Array(firstPlaces));
   private readonly shardSizes = new Uint32Array(1 << shardBits);
-  private lows = new Uint32Array(32);
-  private highs = new Uint32Array(32);
-  private used = new Uint8Array(32);
+  private lows = new Uint32Array(firstSlots);
+  private highs = new Uint32Array(firstSlots);
+  private used = new Uint8Array(firstSlots);
   private freeSlots: number[] = [];
 
   /** The slot of a key, or -1. */
@@ -87,39 +89,52 @@ export class KeyIndex {
     return tables + this.lows.byteLength * 2 + this.used.byteLength + this.texts.byteLength() + this.freeSlots.length * 8;
   }
 
+  /** Slots that were given back. */
+  get freeCount(): number {
+    return this.freeSlots.length;
+  }
+
+  /** Whether the next new key makes every column by slot grow. */
+  get nextGrows(): boolean {
+    return this.freeSlots.length === 0 && this.slotLimit === this.lows.length;
+  }
+
+  /** Half of the hash of the slot's key. */
+  low(slot: number): number {
+    return this.lows[slot];
+  }
+
+  high(slot: number): number {
+    return this.highs[slot];
+  }
+
   snapshot(out: SnapshotWriter): void {
     out.section('key-index');
     out.u32(this.slotLimit);
     out.array(this.lows.subarray(0, this.slotLimit));
     out.array(this.highs.subarray(0, this.slotLimit));
     out.array(this.used.subarray(0, this.slotLimit));
+    out.array(Uint32Array.from(this.freeSlots));
+    out.array(Uint32Array.from(this.shards, (table) => table.length));
     this.texts.snapshot(out);
   }
 
   restore(from: SnapshotReader): void {
     from.section('key-index');
     this.slotLimit = from.u32();
-    this.lows = atLeast(32, from.u32s());
-    this.highs = atLeast(32, from.u32s());
-    const used = from.u8s();
-    this.used = new Uint8Array(this.lows.length);
-    this.used.set(used);
+    const length = grownLength(firstSlots, this.slotLimit, slotGrowth);
+    this.lows = widen(from.u32s(), new Uint32Array(length));
+    this.highs = widen(from.u32s(), new Uint32Array(length));
+    this.used = widen(from.u8s(), new Uint8Array(length));
+    // The order of the free slots and the room held are part of the state: under pressure they decide who gets a place.
+    this.freeSlots = [...from.u32s()];
+    from.u32s().forEach((places, shard) => {
+      this.shards[shard] = new Uint32Array(places);
+    });
     this.texts.restore(from);
-    this.freeSlots = [];
     this.size = 0;
     this.shardSizes.fill(0);
-    this.shards.forEach((_, shard) => {
-      this.shards[shard] = new Uint32Array(firstPlaces);
-    });
-    for (let slot = this.slotLimit - 1; slot >= 0; slot--) {
-      if (this.used[slot] === 0) {
-        this.freeSlots.push(slot);
-        continue;
-      }
-      const shard = this.highs[slot] >>> shardShift;
-      if ((this.shardSizes[shard] + 1) * 2 > this.shards[shard].length) this.growShard(shard);
-      this.place(slot);
-    }
+    for (let slot = 0; slot < this.slotLimit; slot++) if (this.used[slot] === 1) this.place(slot);
   }
 
   private growShard(shard: number): void {
@@ -147,17 +162,9 @@ export class KeyIndex {
   }
 
   private growSlots(): void {
-    this.lows = atLeast(this.lows.length * 2, this.lows);
-    this.highs = atLeast(this.highs.length * 2, this.highs);
-    const used = new Uint8Array(this.used.length * 2);
-    used.set(this.used);
-    this.used = used;
+    const length = grownLength(firstSlots, this.lows.length + 1, slotGrowth);
+    this.lows = widen(this.lows, new Uint32Array(length));
+    this.highs = widen(this.highs, new Uint32Array(length));
+    this.used = widen(this.used, new Uint8Array(length));
   }
-}
-
-function atLeast(length: number, from: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  if (from.length >= length) return from;
-  const to = new Uint32Array(length);
-  to.set(from);
-  return to;
 }

@@ -8,28 +8,32 @@
 import type { Match } from '../match/match.ts';
 import type { Measure } from '../measure/measure.ts';
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
-import type { ClosedWindow } from './closed-window.ts';
 import { Flaws } from './flaws.ts';
-import { JudgedEvidence } from './judged-evidence.ts';
-import { KeyIndex } from './key-index.ts';
+import { MemoryBudget, type MemoryShare } from './memory-share.ts';
 import { OpenPane } from './open-pane.ts';
-import { noPane, SlotColumns } from './slot-columns.ts';
+import { PaneClose, sliceKeys } from './pane-close.ts';
+import { type KeyText, Places } from './places.ts';
+import type { Lost, PressureJudge } from './pressure.ts';
+import { noPane } from './slot-columns.ts';
 import { View, type ViewSpec } from './view.ts';
 
-/** Where the text of a match's key can be had. */
-export interface KeyText {
-  text(): string;
-}
-
 /** Why `add` gave no slot. */
-export const NotAdded = { wrongType: -1, closedPane: -2 } as const;
-
-/** Keys handled between two chances for others to run: about a millisecond. */
-const sliceKeys = 512;
+export const NotAdded = { wrongType: -1, closedPane: -2, untracked: -3 } as const;
 
 export interface PaneSpec {
   readonly slideMs: number;
   readonly latenessMs: number;
+}
+
+/** What bounds a group's memory, and who is told when that was felt. */
+export interface MemoryBounds {
+  readonly share: MemoryShare;
+  readonly judge: PressureJudge;
+  evicted(): void;
+}
+
+function unbounded(): MemoryBounds {
+  return { share: new MemoryBudget(Number.MAX_SAFE_INTEGER, 1).share(), judge: { judge: () => false }, evicted: () => {} };
 }
 
 export class KeyedWindows {
@@ -37,73 +41,80 @@ export class KeyedWindows {
   private readonly measure: Measure;
   private readonly views: readonly View[];
   private readonly longestPanes: number;
-  private readonly keys = new KeyIndex();
-  private readonly columns = new SlotColumns();
+  private readonly places: Places;
   private readonly flaws = new Flaws();
   private readonly open = new Map<number, OpenPane>();
+  private readonly paneClose: PaneClose;
+  private readonly pressureJudge: PressureJudge;
+  /** Pressure is told of: every pane is shown to its judge. */
+  private pressureWatched = false;
   /** The newest pane that is closed, -1 before the first. */
   private lastClosed = -1;
   private nextSweep = 0;
-  private readonly window: ClosedWindow & { evidence: JudgedEvidence };
 
-  constructor(spec: PaneSpec, measure: Measure, views: readonly ViewSpec[]) {
+  constructor(spec: PaneSpec, measure: Measure, views: readonly ViewSpec[], bounds = unbounded()) {
     this.spec = spec;
     this.measure = measure;
     this.views = views.map((view) => new View(view));
     this.longestPanes = Math.max(...views.map(({ panesPerWindow }) => panesPerWindow));
-    this.window = {
-      slot: 0,
-      startMs: 0,
-      endMs: 0,
-      value: 0,
-      valueError: 0,
-      lastEventMs: 0,
-      late: 0,
-      degraded: false,
-      provisional: false,
-      evidence: new JudgedEvidence(this.keys),
-    };
+    this.pressureJudge = bounds.judge;
+    const { share, evicted } = bounds;
+    this.places = new Places({ share, evicted, measure, views: this.views, open: this.open, windowPanes: this.longestPanes });
+    this.paneClose = new PaneClose(spec.slideMs, measure, this.places, this.flaws);
   }
 
   get keyCount(): number {
-    return this.keys.size;
+    return this.places.keys.size;
+  }
+
+  /** What the newest window has lost for want of memory, the panes that are open included. */
+  get lost(): Lost {
+    return this.places.pressure.lostIn(this.lastClosed - this.longestPanes + 2, Number.POSITIVE_INFINITY);
   }
 
   bytes(): number {
-    let panes = 0;
-    for (const pane of this.open.values()) panes += pane.bytes();
-    return this.keys.bytes() + this.columns.bytes() + this.measure.bytes() + panes;
+    return this.places.bytes() + (this.measure.cacheBytes?.() ?? 0);
   }
 
-  /** Adds a match to its open pane. Returns its slot, or one of `NotAdded`. The key's text is asked for only when the key is new. */
+  /**
+   * Adds a match to its open pane. Returns its slot, or one of `NotAdded`. The key's text is asked for only when the key is new and there
+   * is room for it.
+   */
   add(match: Match, key: KeyText): number {
     const pane = Math.floor(match.timeMs / this.spec.slideMs);
     if (pane <= this.lastClosed) return NotAdded.closedPane;
-    const { columns } = this;
-    let slot = this.keys.find(match.keyLow, match.keyHigh);
-    if (slot === -1) slot = this.newSlot(match.keyLow, match.keyHigh, key.text());
+    const { places } = this;
+    const { columns } = places;
+    places.next(pane);
+    let slot = places.keys.find(match.keyLow, match.keyHigh);
+    if (slot === -1) {
+      slot = places.admit(match, pane, key);
+      if (slot === -1) return NotAdded.untracked;
+    }
     if (!this.measure.add(slot, pane, match)) {
-      if (columns.newestPane[slot] === noPane) this.release(slot);
+      if (columns.newestPane[slot] === noPane) places.release(slot);
       return NotAdded.wrongType;
     }
     const open = this.openPane(pane);
     if (columns.touchedPane[slot] !== pane) {
       columns.touchedPane[slot] = pane;
-      columns.touchedPlace[slot] = open.touch(slot);
-      if (columns.newestPane[slot] === noPane || pane > columns.newestPane[slot]) columns.newestPane[slot] = pane;
+      columns.touchedPlace[slot] = open.touch(slot, match.keyLow);
+      columns.sees(slot, pane, this.longestPanes);
     }
+    columns.counts[slot]++;
     open.offer(columns.touchedPlace[slot], match.timeMs, match.sampleHash, match.partition, match.offset);
     return slot;
   }
 
   /** Watches a key before anything has come for it, as if its last event had been at `sinceMs`. */
   watch(low: number, high: number, text: string, sinceMs: number): void {
-    if (this.keys.find(low, high) !== -1) return;
-    const slot = this.newSlot(low, high, text);
-    this.columns.lastEventMs[slot] = sinceMs;
-    this.columns.newestPane[slot] = Math.floor(sinceMs / this.spec.slideMs);
+    const { keys, columns } = this.places;
+    if (keys.find(low, high) !== -1) return;
+    const slot = this.places.give(low, high, text);
+    columns.lastEventMs[slot] = sinceMs;
+    columns.newestPane[slot] = Math.floor(sinceMs / this.spec.slideMs);
     for (const view of this.views) view.watched.add(slot);
-    this.lastClosed = Math.max(this.lastClosed, this.columns.newestPane[slot] - 1);
+    this.lastClosed = Math.max(this.lastClosed, columns.newestPane[slot] - 1);
   }
 
   /** A record came too late, when the watermark of its partition stood at `watermarkMs`: the pane there says so. */
@@ -112,7 +123,7 @@ export class KeyedWindows {
   }
 
   /** Messages were lost upstream between these times; the watermark of the partition that says so stood at `watermarkMs`. */
-  lost(sinceMs: number, untilMs: number, watermarkMs: number): void {
+  lostUpstream(sinceMs: number, untilMs: number, watermarkMs: number): void {
     const { slideMs } = this.spec;
     const fromPane = Math.max(this.lastClosed + 1, Math.floor(watermarkMs / slideMs));
     this.flaws.lost(Math.floor(sinceMs / slideMs), Math.floor(untilMs / slideMs), fromPane);
@@ -121,14 +132,7 @@ export class KeyedWindows {
   /** Judges one key's windows as they stand, open panes included, for the views that announce early. */
   peek(slot: number, timeMs: number): void {
     const pane = Math.floor(timeMs / this.spec.slideMs);
-    for (const view of this.views) {
-      if (!view.early) continue;
-      this.fillWindow(view, slot, pane);
-      this.window.evidence.at(view, pane - view.panesPerWindow + 1, this.open.get(pane), this.columns.touchedPlace[slot]);
-      this.window.provisional = true;
-      view.judgeOpen(this.window);
-      this.window.provisional = false;
-    }
+    for (const view of this.views) if (view.early) this.paneClose.peek(view, slot, pane, this.open.get(pane));
   }
 
   /** The watermark at which the next pane with work in it closes; Infinity if there is none. */
@@ -143,9 +147,11 @@ export class KeyedWindows {
     const open = this.open.get(pane);
     this.open.delete(pane);
     this.lastClosed = pane;
-    if (open !== undefined) yield* this.fold(open, pane);
-    for (const view of this.views) yield* this.judgeAll(view, open, pane);
+    if (open !== undefined) yield* this.paneClose.fold(open, pane);
+    for (const view of this.views) yield* this.paneClose.judgeAll(view, open, pane);
+    if (this.places.pressure.any || this.pressureWatched) this.closePressure(pane);
     if (pane >= this.nextSweep) yield* this.sweep(pane);
+    this.places.check(pane + 1);
   }
 
   /** Says that everything before `watermarkMs` is closed, work or none. */
@@ -158,8 +164,8 @@ export class KeyedWindows {
     out.section('keyed-windows');
     out.f64(this.lastClosed);
     out.f64(this.nextSweep);
-    this.keys.snapshot(out);
-    this.columns.snapshot(out, this.keys.slotLimit);
+    out.u32(this.pressureWatched ? 1 : 0);
+    this.places.snapshot(out);
     this.flaws.snapshot(out);
     for (const view of this.views) view.snapshot(out);
     out.u32(this.open.size);
@@ -174,8 +180,8 @@ export class KeyedWindows {
     from.section('keyed-windows');
     this.lastClosed = from.f64();
     this.nextSweep = from.f64();
-    this.keys.restore(from);
-    this.columns.restore(from);
+    this.pressureWatched = from.u32() === 1;
+    this.places.restore(from);
     this.flaws.restore(from);
     for (const view of this.views) view.restore(from);
     this.open.clear();
@@ -197,83 +203,30 @@ export class KeyedWindows {
     return open;
   }
 
-  private newSlot(low: number, high: number, text: string): number {
-    const slot = this.keys.insert(low, high, text);
-    this.columns.clear(slot);
-    return slot;
+  private closePressure(pane: number): void {
+    const { slideMs } = this.spec;
+    const { pressure, admission, keys } = this.places;
+    const samples = pressure.samples(pane);
+    const lost = pressure.nextPane <= pane;
+    pressure.close(pane);
+    admission.closed(pane);
+    this.pressureWatched = this.pressureJudge.judge({
+      startMs: (pane - this.longestPanes + 1) * slideMs,
+      endMs: (pane + 1) * slideMs,
+      lost,
+      window: pressure.lostIn(pane - this.longestPanes + 1, pane),
+      keys: keys.size,
+      samples,
+    });
   }
 
   /** Closed panes may be skipped where nothing would be judged; with quiet keys to judge, every pane has work. */
   private nextPane(): number {
-    const anyQuiet = this.views.some((view) => view.watched.size > 0 || (view.judgeQuietKeys && this.keys.size > 0));
-    let next = anyQuiet && this.lastClosed >= 0 ? this.lastClosed + 1 : Number.POSITIVE_INFINITY;
+    const anyQuiet = this.views.some((view) => view.watched.size > 0 || (view.judgeQuietKeys && this.places.keys.size > 0));
+    const every = (anyQuiet || this.pressureWatched) && this.lastClosed >= 0;
+    let next = every ? this.lastClosed + 1 : this.places.pressure.nextPane;
     for (const pane of this.open.keys()) if (pane < next) next = pane;
     return next;
-  }
-
-  private *fold(open: OpenPane, pane: number): Generator<void, void> {
-    const { closingPane, closingPlace, lastEventMs } = this.columns;
-    for (let place = 0; place < open.length; place++) {
-      if (place % sliceKeys === sliceKeys - 1) yield;
-      const slot = open.slots[place];
-      if (open.newestMs[place] > lastEventMs[slot]) lastEventMs[slot] = open.newestMs[place];
-      if (closingPane[slot] === pane) {
-        open.mergeSamples(closingPlace[slot], place);
-        continue;
-      }
-      closingPane[slot] = pane;
-      closingPlace[slot] = place;
-      this.measure.close(slot, pane);
-    }
-  }
-
-  private *judgeAll(view: View, open: OpenPane | undefined, pane: number): Generator<void, void> {
-    const { closingPane, closingPlace, lastEventMs } = this.columns;
-    this.fillFlaws(view, pane);
-    if (view.judgeQuietKeys) {
-      for (let slot = 0; slot < this.keys.slotLimit; slot++) {
-        if (slot % sliceKeys === sliceKeys - 1) yield;
-        // A key of which only open panes know something is not there yet.
-        if (this.keys.holds(slot) && lastEventMs[slot] !== Number.NEGATIVE_INFINITY) this.judgeSlot(view, slot, pane, open);
-      }
-      return;
-    }
-    const watched = [...view.watched];
-    for (let place = 0; open !== undefined && place < open.length; place++) {
-      if (place % sliceKeys === sliceKeys - 1) yield;
-      const slot = open.slots[place];
-      if (closingPlace[slot] === place) this.judgeSlot(view, slot, pane, open);
-    }
-    for (let i = 0; i < watched.length; i++) {
-      if (i % sliceKeys === sliceKeys - 1) yield;
-      if (closingPane[watched[i]] !== pane) this.judgeSlot(view, watched[i], pane, open);
-    }
-  }
-
-  private judgeSlot(view: View, slot: number, pane: number, open: OpenPane | undefined): void {
-    const firstPane = pane - view.panesPerWindow + 1;
-    const touched = this.columns.closingPane[slot] === pane;
-    const { evidence } = this.window;
-    this.fillWindow(view, slot, pane);
-    evidence.at(view, firstPane, touched ? open : undefined, this.columns.closingPlace[slot]);
-    view.judgeClosed(this.window, firstPane, pane, evidence.fresh);
-  }
-
-  private fillWindow(view: View, slot: number, pane: number): void {
-    const firstPane = pane - view.panesPerWindow + 1;
-    const { window } = this;
-    window.slot = slot;
-    window.endMs = (pane + 1) * this.spec.slideMs;
-    window.startMs = firstPane * this.spec.slideMs;
-    window.value = this.measure.value(slot, firstPane, pane);
-    window.valueError = Number.isNaN(window.value) ? 0 : this.measure.valueError(slot, firstPane, pane);
-    window.lastEventMs = this.columns.lastEventMs[slot];
-  }
-
-  private fillFlaws(view: View, pane: number): void {
-    const firstPane = pane - view.panesPerWindow + 1;
-    this.window.late = this.flaws.lateIn(firstPane, pane);
-    this.window.degraded = this.window.late > 0 || this.flaws.lostIn(firstPane, pane);
   }
 
   /** Lets go of keys with nothing left in any window. When it happens changes no value, so it may be seldom. */
@@ -281,18 +234,13 @@ export class KeyedWindows {
     const firstPane = pane - this.longestPanes + 1;
     this.nextSweep = pane + Math.max(1, this.longestPanes >> 2);
     this.flaws.expire(firstPane);
-    for (let slot = 0; slot < this.keys.slotLimit; slot++) {
+    const { keys, columns } = this.places;
+    for (let slot = 0; slot < keys.slotLimit; slot++) {
       if (slot % sliceKeys === sliceKeys - 1) yield;
-      if (!this.keys.holds(slot)) continue;
+      if (!keys.holds(slot)) continue;
       this.measure.expire(slot, firstPane);
       const watched = this.views.some((view) => view.watched.has(slot));
-      if (this.columns.newestPane[slot] < firstPane && !watched) this.release(slot);
+      if (columns.newestPane[slot] < firstPane && !watched) this.places.release(slot);
     }
-  }
-
-  private release(slot: number): void {
-    this.measure.release(slot);
-    for (const view of this.views) view.release(slot);
-    this.keys.remove(slot);
   }
 }

@@ -4,34 +4,59 @@
  * of one pool, so a key that came once pays for one.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
-import { widen } from '../typed-arrays.ts';
+import { grownLength, widen } from '../typed-arrays.ts';
 import type { SampleRef } from './closed-window.ts';
 
 export const samplesPerKey = 5;
 const end = 0xffffffff;
+/** Of a place that no key has: no slot is this high. */
+const noSlot = 0xffffffff;
+/** Panes grow by half: they are built anew all the time, and by a quarter would copy more. */
+const growth = 1 / 2;
+const bytesPerPlace = 21;
+const bytesPerNode = 20;
 
 export class OpenPane {
   length = 0;
   slots = new Uint32Array(16);
   newestMs = new Float64Array(16);
+  /** Half of each key's hash: a slot may have been given to another key since. */
+  private tags = new Uint32Array(16);
   private heads = new Uint32Array(16);
   private sampleCounts = new Uint8Array(16);
 
+  private freePlaces: number[] = [];
+
   private nodeCount = 0;
+  private freeNodes: number[] = [];
   private next = new Uint32Array(32);
   private hashes = new Uint32Array(32);
   private partitions = new Uint32Array(32);
   private offsets = new Float64Array(32);
 
   /** Opens an entry for a key and returns its place. A key that was touched in another pane in between may get a second one. */
-  touch(slot: number): number {
-    if (this.length === this.slots.length) this.growPlaces();
-    const place = this.length++;
+  touch(slot: number, tag: number): number {
+    const place = this.freePlaces.pop() ?? this.length++;
+    if (place >= this.slots.length) this.growPlaces(place + 1);
     this.slots[place] = slot;
+    this.tags[place] = tag;
     this.newestMs[place] = Number.NEGATIVE_INFINITY;
     this.heads[place] = end;
     this.sampleCounts[place] = 0;
     return place;
+  }
+
+  /** The key was evicted: its entry and samples make room for others. */
+  forget(place: number): void {
+    for (let node = this.heads[place]; node !== end; node = this.next[node]) this.freeNodes.push(node);
+    this.slots[place] = noSlot;
+    this.heads[place] = end;
+    this.freePlaces.push(place);
+  }
+
+  /** Whether the place is of the key with this tag. */
+  isOf(place: number, tag: number): boolean {
+    return this.tags[place] === tag;
   }
 
   offer(place: number, timeMs: number, hash: number, partition: number, offset: number): void {
@@ -67,13 +92,22 @@ export class OpenPane {
   }
 
   bytes(): number {
-    return this.slots.length * 17 + this.next.length * 20;
+    return this.slots.length * bytesPerPlace + this.next.length * bytesPerNode;
+  }
+
+  /** What will be held when the columns that are nearly full have grown. */
+  bytesSoon(): number {
+    const places = (this.length - this.freePlaces.length) * 8 >= this.slots.length * 7 ? this.slots.length : 0;
+    const nodes = (this.nodeCount - this.freeNodes.length) * 8 >= this.next.length * 7 ? this.next.length : 0;
+    return this.bytes() + (places * bytesPerPlace + nodes * bytesPerNode) * growth;
   }
 
   snapshot(out: SnapshotWriter): void {
     out.u32(this.length);
-    for (const column of [this.slots, this.newestMs, this.heads, this.sampleCounts]) out.array(column.subarray(0, this.length));
+    for (const column of [this.slots, this.newestMs, this.tags, this.heads, this.sampleCounts]) out.array(column.subarray(0, this.length));
+    out.array(Uint32Array.from(this.freePlaces));
     out.u32(this.nodeCount);
+    out.array(Uint32Array.from(this.freeNodes));
     for (const column of [this.next, this.hashes, this.partitions, this.offsets]) out.array(column.subarray(0, this.nodeCount));
   }
 
@@ -81,13 +115,19 @@ export class OpenPane {
     this.length = from.u32();
     this.slots = from.u32s();
     this.newestMs = from.f64s();
+    this.tags = from.u32s();
     this.heads = from.u32s();
     this.sampleCounts = from.u8s();
+    this.freePlaces = [...from.u32s()];
     this.nodeCount = from.u32();
+    this.freeNodes = [...from.u32s()];
     this.next = from.u32s();
     this.hashes = from.u32s();
     this.partitions = from.u32s();
     this.offsets = from.f64s();
+    // As long as they would have grown: how much room is held decides who gets a place.
+    this.growPlaces(this.length);
+    this.growNodes(this.nodeCount);
   }
 
   /** The node with the highest hash among a key's samples: the first to give way. */
@@ -100,20 +140,24 @@ export class OpenPane {
   }
 
   private newNode(): number {
-    if (this.nodeCount === this.next.length) {
-      const length = Math.max(32, this.nodeCount * 2);
-      this.next = widen(this.next, new Uint32Array(length));
-      this.hashes = widen(this.hashes, new Uint32Array(length));
-      this.partitions = widen(this.partitions, new Uint32Array(length));
-      this.offsets = widen(this.offsets, new Float64Array(length));
-    }
-    return this.nodeCount++;
+    const node = this.freeNodes.pop() ?? this.nodeCount++;
+    if (node >= this.next.length) this.growNodes(node + 1);
+    return node;
   }
 
-  private growPlaces(): void {
-    const length = Math.max(16, this.slots.length * 2);
+  private growNodes(needed: number): void {
+    const length = grownLength(32, needed, growth);
+    this.next = widen(this.next, new Uint32Array(length));
+    this.hashes = widen(this.hashes, new Uint32Array(length));
+    this.partitions = widen(this.partitions, new Uint32Array(length));
+    this.offsets = widen(this.offsets, new Float64Array(length));
+  }
+
+  private growPlaces(needed: number): void {
+    const length = grownLength(16, needed, growth);
     this.slots = widen(this.slots, new Uint32Array(length));
     this.newestMs = widen(this.newestMs, new Float64Array(length));
+    this.tags = widen(this.tags, new Uint32Array(length));
     this.heads = widen(this.heads, new Uint32Array(length));
     this.sampleCounts = widen(this.sampleCounts, new Uint8Array(length));
   }

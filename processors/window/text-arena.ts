@@ -1,8 +1,9 @@
 /**
  * Key text by slot, as UTF-8 in growing buffers: a JavaScript string per key would cost more than the key's counts. Freed text leaves a
- * hole; a segment is packed anew when holes are more than half of it. There are 64 segments so that no packing or growth takes long.
+ * hole; a segment is packed anew when holes are more than a quarter of it. There are 64 segments so that no packing or growth takes long.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
+import { widen } from '../typed-arrays.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -69,24 +70,27 @@ class Segment {
   }
 
   snapshot(out: SnapshotWriter): void {
-    this.pack(this.bytes.length);
+    out.u32(this.bytes.length);
+    out.u32(this.holes);
     out.array(this.bytes.subarray(0, this.used));
     out.array(this.starts);
     out.array(this.lengths);
   }
 
   restore(from: SnapshotReader): void {
-    this.bytes = from.u8s();
-    this.used = this.bytes.length;
-    this.holes = 0;
+    const capacity = from.u32();
+    this.holes = from.u32();
+    const used = from.u8s();
+    this.used = used.length;
+    this.bytes = widen(used, new Uint8Array(capacity));
     this.starts = from.u32s();
     this.lengths = from.u16s();
   }
 
   private room(bytes: number): void {
     if (this.used + bytes <= this.bytes.length) return;
-    if (this.holes > this.used / 2) this.pack(this.bytes.length);
-    if (this.used + bytes > this.bytes.length) this.pack(Math.max(256, this.bytes.length * 2, this.used + bytes));
+    if (this.holes > this.used / 4) this.pack(this.bytes.length);
+    if (this.used + bytes > this.bytes.length) this.pack(Math.max(256, Math.floor(this.bytes.length * 1.25), this.used + bytes));
   }
 
   private pack(capacity: number): void {
@@ -104,7 +108,7 @@ class Segment {
   }
 
   private growIndex(needed: number): void {
-    const length = Math.max(needed, this.starts.length * 2);
+    const length = Math.max(needed, Math.floor(this.starts.length * 1.25));
     const starts = new Uint32Array(length);
     const lengths = new Uint16Array(length);
     starts.set(this.starts);

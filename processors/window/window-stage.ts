@@ -2,7 +2,8 @@
 import { type Counters, countBy } from '../counters.ts';
 import type { Match } from '../match/match.ts';
 import type { RuleGroup } from '../rule-group.ts';
-import { type KeyedWindows, type KeyText, NotAdded } from './keyed-windows.ts';
+import { type KeyedWindows, NotAdded } from './keyed-windows.ts';
+import type { KeyText } from './places.ts';
 import type { Watermark } from './watermark.ts';
 
 export class WindowStage {
@@ -37,13 +38,14 @@ export class WindowStage {
     }
     const slot = windows.add(match, key);
     if (slot < 0) {
-      this.count(slot === NotAdded.wrongType ? this.counters.wrongType : this.counters.afterTick, group);
+      this.count(this.counterOf(slot), group);
       if (slot === NotAdded.closedPane) windows.late(watermarkMs);
-      return false;
+      if (slot !== NotAdded.untracked) return false;
     }
-    this.counters.matches++;
     const dueMs = (Math.floor(match.timeMs / slideMs) + 1) * slideMs + latenessMs;
     if (dueMs < this.nextDueMs) this.nextDueMs = dueMs;
+    if (slot < 0) return false;
+    this.counters.matches++;
     if (!group.early) return false;
     windows.peek(slot, match.timeMs);
     return true;
@@ -54,7 +56,7 @@ export class WindowStage {
     this.groups.forEach((group, index) => {
       if (!touches(group.from, dataset)) return;
       const windows = this.windows[index];
-      windows.lost(sinceMs, untilMs, this.watermark.newest(partition) - windows.spec.latenessMs);
+      windows.lostUpstream(sinceMs, untilMs, this.watermark.newest(partition) - windows.spec.latenessMs);
     });
   }
 
@@ -86,6 +88,11 @@ export class WindowStage {
       yield* this.windows[first].closeNext();
       closed(first);
     }
+  }
+
+  private counterOf(notAdded: number): Record<string, number> {
+    if (notAdded === NotAdded.wrongType) return this.counters.wrongType;
+    return notAdded === NotAdded.untracked ? this.counters.untracked : this.counters.afterTick;
   }
 
   private count(counter: Record<string, number>, group: RuleGroup): void {

@@ -227,6 +227,32 @@ export function describeMeasureLaws({ name, windowPanes, reach = 0, make, refere
     expect(found).toEqual(expected);
   });
 
+  law(`${name}: moved together at any close it goes on as if nothing had been`, (_scenario, events, random) => {
+    const expected = valuesAtCloses(make(), events, windowPanes, { reach });
+    const found = valuesAtCloses(make(), events, windowPanes, {
+      reach,
+      beforeClose: (measure) => {
+        if (random() < 0.3) {
+          const before = measure.bytes();
+          measure.compact();
+          expect(measure.bytes()).toBeLessThanOrEqual(before);
+        }
+        return measure;
+      },
+    });
+    expect(found).toEqual(expected);
+  });
+
+  law(`${name}: what is held is the same after a restore`, (_scenario, events, random) => {
+    const before = make();
+    const all = events.filter(() => random() < 0.9);
+    if (all.length > 0) valuesAtCloses(before, all, windowPanes, { reach });
+    before.release(0);
+    const after = copied(before, make);
+    expect(after.bytes()).toBe(before.bytes());
+    expect(after.spareBytes()).toBe(before.spareBytes());
+  });
+
   law(`${name}: what is left after expiry is what the remaining panes alone would have made`, (_scenario, events, random) => {
     const measure = make();
     valuesAtCloses(measure, events, windowPanes, { reach });
