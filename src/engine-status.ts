@@ -16,7 +16,7 @@ export interface Observed {
   readonly drains: readonly Drain[];
 }
 
-export function statusOf({ engine, sources, sinks }: Observed): Status {
+export function statusOf({ engine, pipeline, sources, sinks }: Observed): Status {
   return {
     get sources() {
       return sources.map((source) => ({ name: source.name, health: source.health() }));
@@ -28,7 +28,7 @@ export function statusOf({ engine, sources, sinks }: Observed): Status {
         return { name: sink.name, health: outage === undefined ? health : { ...health, ok: false, kept: false, reason: outage } };
       });
     },
-    reasons: (): HealthReason[] => engine.lossLog.reasons(Date.now()),
+    reasons: (): HealthReason[] => [...engine.lossLog.reasons(Date.now()), ...spentBudgets(pipeline)],
   };
 }
 
@@ -42,7 +42,7 @@ export function metricsOf({ engine, pipeline, drains }: Observed): MetricsInput 
           rule: id,
           keys: windows.keyCount,
           stateBytes: index === 0 ? windows.bytes() : 0,
-          evicted: 0,
+          evicted: pipeline.counters.evictions[id] ?? 0,
         })),
       ),
     findings: () =>
@@ -53,4 +53,18 @@ export function metricsOf({ engine, pipeline, drains }: Observed): MetricsInput 
     watermarkMs: () => (Number.isFinite(pipeline.watermark.lowMs) ? pipeline.watermark.lowMs : Number.NaN),
     drains: () => drains,
   };
+}
+
+/** Groups whose memory is spent: keys found no place in the newest window. */
+export function spentBudgets({ stages }: Pipeline): HealthReason[] {
+  const reasons: HealthReason[] = [];
+  for (const { group, windows } of stages) {
+    const { keys, untracked, evicted } = windows.lost;
+    if (untracked + evicted === 0) continue;
+    const ids = group.rules.map(({ id }) => id).join(', ');
+    const lost = `about ${keys} more found no place in the last window (${untracked} events not counted)`;
+    const detail = `${ids}: memory holds ${windows.keyCount} keys, ${lost}; raise \`memory\`, or narrow the rule's \`where\` or \`key\``;
+    reasons.push({ reason: 'budget_spent', severity: 'degraded', detail });
+  }
+  return reasons;
 }

@@ -94,6 +94,7 @@ export function pipelineOptionsOf(config: Config): PipelineOptions {
     hashKey: config.hashKey?.reveal(),
     futureSkewMs: config.time.futureSkewMs,
     decode: { fields: config.fields, extractors: config.extractors },
+    memoryBytes: config.memoryBytes,
   };
 }
 

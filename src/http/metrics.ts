@@ -70,6 +70,7 @@ export class Metrics {
     by('events_after_tick_total', 'Events for a pane that a tick had closed, by rule.', 'rule', (counters) => counters.afterTick);
     by('events_key_missing_total', 'Events that match a rule but lack its key.', 'rule', (counters) => counters.keyMissing);
     by('events_wrong_type_total', 'Events whose measured field has no usable value.', 'rule', (counters) => counters.wrongType);
+    by('events_untracked_total', 'Events of keys that found no place in memory, by rule.', 'rule', (counters) => counters.untracked);
     this.gauge('rule_keys', 'Keys a rule holds state for.', ['rule'], () =>
       (input.rules?.() ?? []).map((each) => [each.keys, { rule: each.rule }]),
     );
