@@ -41,7 +41,10 @@ const tls = z.union(
   { error: 'true, false, or a map of ca, cert, key and servername' },
 );
 
-const driver = z.enum(['auto', 'kafkajs', 'rdkafka']).default('auto').describe('Which Kafka client; `rdkafka` is not built yet.');
+const driver = z
+  .enum(['auto', 'kafkajs', 'rdkafka'])
+  .default('auto')
+  .describe('Which Kafka client: `rdkafka` is librdkafka, compiled at installation; `auto` takes it where it loads, else `kafkajs`.');
 
 /** How to reach the brokers. */
 export const connection = {
@@ -69,3 +72,18 @@ export const kafkaFrom = z.union(
 
 const topicExpected = 'the name of a topic: letters, digits, . _ -, at most 249';
 export const topic = z.string({ error: topicExpected }).regex(/^[\w.-]{1,249}$/, { error: topicExpected });
+
+const topicsExpected = `${topicExpected}; or a pattern between slashes, such as /^logs-/`;
+/** A name, or a `/pattern/` of names in JavaScript's syntax. */
+export const topicOrPattern = z.string({ error: topicsExpected }).refine(
+  (text) => {
+    if (!text.startsWith('/')) return /^[\w.-]{1,249}$/.test(text);
+    if (text.length < 3 || !text.endsWith('/')) return false;
+    try {
+      return new RegExp(text.slice(1, -1), 'u') !== undefined;
+    } catch {
+      return false;
+    }
+  },
+  { error: topicsExpected },
+);

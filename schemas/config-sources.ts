@@ -1,6 +1,6 @@
 /** `sources`: where records come from. */
 import { z } from 'zod';
-import { connection, kafkaFrom, secretText, topic } from './config-kafka.ts';
+import { connection, kafkaFrom, secretText, topic, topicOrPattern } from './config-kafka.ts';
 import { addFault, strict } from './issues.ts';
 import { oneOf } from './one-of.ts';
 import { positiveDuration } from './scalars.ts';
@@ -13,8 +13,20 @@ const format = z.enum(formats).default('auto').describe('How records are written
 
 const kafkaSource = strict({
   ...connection,
-  topics: z.array(topic).min(1).describe('What to read.'),
-  group: z.string().min(1).default('streamgauge').describe('The consumer group.'),
+  topics: z
+    .array(topicOrPattern)
+    .min(1)
+    .describe('What to read: names, or `/patterns/` of names. New topics of a pattern, and new partitions, are found while it runs.'),
+  group: z.string().min(1).default('streamgauge').describe('The consumer group. All its members must use the same driver and protocol.'),
+  instanceId: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Static membership: a restart takes its partitions back without a rebalance. Each member its own; `rdkafka` only.'),
+  protocol: z
+    .enum(['classic', 'consumer'])
+    .default('classic')
+    .describe('The group protocol; `consumer` is that of KIP-848: Kafka 4 and `rdkafka` only.'),
   from: kafkaFrom
     .default('committed')
     .describe("Where to begin: at the group's commit (else the beginning), the `earliest` or `latest` record, or `{timestamp: …}`."),

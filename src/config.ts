@@ -55,8 +55,11 @@ export interface KafkaConnectionConfig {
 
 export interface KafkaSourceConfig extends KafkaConnectionConfig {
   readonly kind: 'kafka';
+  /** Names, or `/patterns/`. */
   readonly topics: readonly string[];
   readonly group: string;
+  readonly instanceId?: string;
+  readonly protocol?: 'classic' | 'consumer';
   readonly from: 'committed' | 'earliest' | 'latest' | { readonly timestampMs: number };
   readonly dataset: string;
   readonly format: string;
@@ -175,6 +178,13 @@ function faultsBetween(fields: ConfigFields): Fault[] {
     if (kafka !== undefined && kafka.brokers === undefined) {
       faults.push({ path: [...path, 'kafka', 'brokers'], text: 'expected a list of brokers such as ["kafka:9092"], found nothing' });
     }
+    for (const name of ['instanceId', 'protocol'] as const) {
+      if (kafka?.driver !== 'kafkajs' || kafka[name] === undefined || kafka[name] === 'classic') continue;
+      faults.push({
+        path: [...path, 'kafka', name],
+        text: `expected driver rdkafka or auto with \`${name}\`, found kafkajs, which has it not`,
+      });
+    }
     if (drain === undefined) continue;
     if (drains.has(drain.path)) {
       faults.push({
@@ -257,9 +267,9 @@ type Absolute = (path: string) => string;
 
 function sourceOf({ kafka, drain, file }: SourceFields, absolute: Absolute): SourceConfig {
   if (kafka !== undefined) {
-    const { topics, group, dataset, format } = kafka;
+    const { topics, group, instanceId, protocol, dataset, format } = kafka;
     const from = typeof kafka.from === 'string' ? kafka.from : { timestampMs: kafka.from.timestamp };
-    return { kind: 'kafka', ...connectionOf(kafka, undefined, absolute), topics, group, from, dataset, format };
+    return { kind: 'kafka', ...connectionOf(kafka, undefined, absolute), topics, group, instanceId, protocol, from, dataset, format };
   }
   if (drain !== undefined) {
     const { path, kind: posts, credentials = [], dataset } = drain;

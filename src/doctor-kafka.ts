@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { KafkaConnectionConfig, KafkaSourceConfig } from './config.ts';
 import type { Check } from './doctor.ts';
 import { createKafka, kafkaError } from './source/kafka-client.ts';
+import { isPattern, patternOf } from './source/kafka-topics.ts';
 import { connectionOf } from './wiring.ts';
 
 /** History that windows of a day and a restart need; a topic that keeps less is worth a word. */
@@ -14,10 +15,16 @@ export const kafkaChecks = {
       what: `kafka ${config.brokers.join(',')}: read ${topic}`,
       run: () =>
         withAdmin(config, log, `look at topic ${topic}`, async (admin) => {
-          await mustExist(admin, topic);
-          await admin.fetchTopicOffsets(topic);
-          await admin.fetchOffsets({ groupId: config.group, topics: [topic] });
-          return retentionRemark(admin, topic);
+          const names = isPattern(topic) ? await matching(admin, topic) : [topic];
+          const remarks: string[] = [];
+          for (const name of names) {
+            if (name === topic) await mustExist(admin, topic);
+            await admin.fetchTopicOffsets(name);
+            await admin.fetchOffsets({ groupId: config.group, topics: [name] });
+            const remark = await retentionRemark(admin, name);
+            if (remark !== undefined) remarks.push(name === topic ? remark : `${name}: ${remark}`);
+          }
+          return remarks.length > 0 ? remarks.join('; ') : undefined;
         }),
     })),
   topicToWrite: (config: KafkaConnectionConfig & { readonly topic: string }, log: Logger, what: string): Check[] => [
@@ -53,6 +60,13 @@ async function withAdmin<T>(config: KafkaConnectionConfig, log: Logger, tried: s
 async function mustExist(admin: Admin, topic: string): Promise<void> {
   const topics = await admin.listTopics();
   if (!topics.includes(topic)) throw new Error(`expected a topic ${topic}, found none of that name; create it, or correct the config`);
+}
+
+async function matching(admin: Admin, pattern: string): Promise<string[]> {
+  const expression = patternOf(pattern);
+  const names = (await admin.listTopics()).filter((name) => expression.test(name)).sort();
+  if (names.length === 0) throw new Error(`expected topics that match ${pattern}, found none; create one, or correct the config`);
+  return names;
 }
 
 async function retentionRemark(admin: Admin, topic: string): Promise<string | undefined> {

@@ -26,9 +26,9 @@ import { createStdinSource } from './source/stdin.ts';
 export async function sourceOf(config: SourceConfig, stateDir: string, log: Logger): Promise<Source> {
   switch (config.kind) {
     case 'kafka': {
-      const { topics, group, from, dataset, format } = config;
+      const { topics, group, instanceId, protocol, from, dataset, format } = config;
       const onGap = (gap: OffsetGap) => log[gap.kind === 'skipped' ? 'debug' : 'warn'](gap, 'offsets are missing');
-      return new KafkaSource({ ...connectionOf(config, log), topics, group, from, dataset, format, onGap });
+      return new KafkaSource({ ...connectionOf(config, log), topics, group, instanceId, protocol, from, dataset, format, onGap });
     }
     case 'drain': {
       const credentials = config.credentials.map((secret) => secret.reveal());
@@ -99,9 +99,10 @@ export function pipelineOptionsOf(config: Config): PipelineOptions {
 }
 
 export function connectionOf(config: KafkaConnectionConfig, log: Logger): KafkaConnection {
-  const { brokers, clientId, sasl, tls } = config;
+  const { brokers, driver, clientId, sasl, tls } = config;
   return {
     brokers,
+    driver,
     clientId,
     sasl: sasl === undefined ? undefined : { ...sasl, password: sasl.password.reveal() },
     tls: typeof tls === 'object' ? { ...tls, key: tls.key?.reveal() } : tls,

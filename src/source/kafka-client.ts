@@ -1,4 +1,4 @@
-/** What the Kafka source, its reader and the Kafka sink share: how to connect, where the client's log goes, and what an error means. */
+/** What all that speaks to Kafka shares: how kafkajs connects, where its log goes, and what an error means, of either client. */
 import { readFileSync } from 'node:fs';
 import {
   type Cluster,
@@ -13,6 +13,8 @@ import {
 } from 'kafkajs';
 import type { Logger } from 'pino';
 import { DependencyError } from '../errors.ts';
+import { registerCodecs } from './kafka-codecs.ts';
+import type { KafkaDriverWish } from './kafka-driver.ts';
 
 export interface KafkaSasl {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
@@ -30,6 +32,8 @@ export interface KafkaTls {
 
 export interface KafkaConnection {
   readonly brokers: readonly string[];
+  /** Default: `auto`. */
+  readonly driver?: KafkaDriverWish;
   readonly sasl?: KafkaSasl;
   /** True: TLS with the system's certificates. */
   readonly tls?: boolean | KafkaTls;
@@ -50,6 +54,7 @@ export const outageForMsDefault = 300_000;
  * tries again until its own deadline. Throws a DependencyError if a PEM file cannot be read.
  */
 export function createKafka(connection: KafkaConnection): Kafka {
+  registerCodecs();
   const log = connection.log;
   const config: KafkaConfig = {
     clientId: connection.clientId ?? 'streamgauge',
@@ -93,11 +98,16 @@ export function mayRecover(error: unknown): boolean {
   if (root instanceof TypeError || root instanceof RangeError) return false;
   if (hopeless.has(root.name)) return /closed connection|ECONN|timed? ?out/i.test(root.message);
   const type = errorType(root) ?? '';
-  return (
-    !type.endsWith('AUTHORIZATION_FAILED') && type !== 'INVALID_TOPIC_EXCEPTION' && !/certificate|wrong version number/i.test(root.message)
-  );
+  return !type.endsWith('AUTHORIZATION_FAILED') && !hopelessTypes.has(type) && !/certificate|wrong version number/i.test(root.message);
 }
 
+const hopelessTypes = new Set([
+  'INVALID_TOPIC_EXCEPTION',
+  'FENCED_INSTANCE_ID',
+  'UNSUPPORTED_VERSION',
+  '_UNSUPPORTED_FEATURE',
+  '_NOT_IMPLEMENTED',
+]);
 const hopeless = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented', 'KafkaJSServerDoesNotSupportApiKey']);
 
 /**
@@ -153,9 +163,18 @@ function nextStep(error: unknown, message: string): string {
   if (type.endsWith('AUTHORIZATION_FAILED')) return 'give this user the right in the ACLs of the cluster';
   if (type === 'UNKNOWN_TOPIC_OR_PARTITION') return 'create the topic, or correct its name in the config';
   if (name === 'KafkaJSNotImplemented' && /compression/i.test(message)) {
-    return 'the kafkajs driver reads uncompressed and gzip only: have the producer use one of them';
+    return 'have the producer use gzip, snappy, lz4, zstd or none';
   }
   if (/certificate|SSL|TLS|wrong version number/i.test(message)) return 'check tls.ca, and that this listener speaks TLS';
+  if (type === 'INCONSISTENT_GROUP_PROTOCOL') {
+    return 'members of this group use another driver or protocol: stop them first, or give the same `driver` and `protocol` to all';
+  }
+  if (type === 'UNSUPPORTED_VERSION' || type === '_UNSUPPORTED_FEATURE')
+    return 'the broker does not know this protocol: use `protocol: classic`';
+  if (type === '_NOT_IMPLEMENTED') {
+    return "this librdkafka was built without that compression (zstd needs libzstd's headers): `npm rebuild node-rdkafka`, or use `driver: kafkajs`";
+  }
+  if (type === 'FENCED_INSTANCE_ID') return 'another member of this group has this `instanceId`: give each its own';
   if (type === 'MESSAGE_TOO_LARGE') return "raise the topic's max.message.bytes";
   return 'check `brokers` in the config, that the broker runs, and that its advertised.listeners can be reached from here';
 }
@@ -174,7 +193,8 @@ function tlsOf(tls: KafkaTls): NonNullable<Exclude<KafkaConfig['ssl'], boolean>>
   };
 }
 
-function pem(name: string, value: string): string {
+/** PEM text, from a file where it is a path. Throws a DependencyError. */
+export function pem(name: string, value: string): string {
   if (value.includes('-----BEGIN')) return value;
   try {
     return readFileSync(value, 'utf8');

@@ -4,6 +4,7 @@ import { outageForMsDefault, persist } from './kafka-client.ts';
 import type { KafkaSourceOptions } from './kafka-options.ts';
 import type { KafkaReader, TopicPartition } from './kafka-reader.ts';
 import { safeOffset } from './kafka-record.ts';
+import type { KafkaTopics } from './kafka-topics.ts';
 import type { Positions } from './source.ts';
 
 export interface Held extends TopicPartition {
@@ -25,6 +26,7 @@ interface Known {
 
 export class GroupPartitions {
   readonly #options: KafkaSourceOptions;
+  readonly #topics: KafkaTopics;
   readonly #reader: KafkaReader;
   readonly #positions: Positions;
   /** How far each partition was when it was given up last. */
@@ -34,8 +36,9 @@ export class GroupPartitions {
   #generation = 0;
   #joins = 0;
 
-  constructor(options: KafkaSourceOptions, reader: KafkaReader, positions: Positions) {
+  constructor(options: KafkaSourceOptions, topics: KafkaTopics, reader: KafkaReader, positions: Positions) {
     this.#options = options;
+    this.#topics = topics;
     this.#reader = reader;
     this.#positions = positions;
   }
@@ -47,32 +50,39 @@ export class GroupPartitions {
     return sum;
   }
 
-  giveUp(): void {
+  /** These partitions, or all of them. */
+  giveUp(keys: Iterable<string> = [...this.held.keys()]): void {
     this.#generation++;
-    for (const [key, held] of this.held) if (held.started) this.#before.set(key, held.next);
-    this.held.clear();
+    for (const key of keys) {
+      const held = this.held.get(key);
+      if (held?.started) this.#before.set(key, held.next);
+      this.held.delete(key);
+    }
   }
 
-  /**
-   * Finds where each assigned partition begins; undefined if another rebalance came between. `commitStart` is told where a run starts
-   * that begins at none of the group's commits: without that, a crash or a second member before the first commit would start at a later
-   * `latest` and miss what came between.
-   */
+  /** An assignment that replaces the one before; undefined if another rebalance came between. `commitStart`: as for `add`. */
   async take(assignment: Readonly<Record<string, number[]>>, commitStart: (positions: Positions) => void): Promise<Held[] | undefined> {
     this.giveUp();
     const generation = this.#generation;
+    const partitions = Object.entries(assignment).flatMap(([topic, list]) => list.map((partition) => ({ topic, partition })));
+    const taken = await this.add(partitions, commitStart);
+    return generation === this.#generation ? taken : undefined;
+  }
+
+  /**
+   * Finds where each assigned partition begins; those that were given up meanwhile are left out. `commitStart` is told where a run starts
+   * that begins at none of the group's commits: without that, a crash or a second member before the first commit would start at a later
+   * `latest` and miss what came between.
+   */
+  async add(assigned: readonly TopicPartition[], commitStart: (positions: Positions) => void): Promise<Held[]> {
     const first = this.#joins++ === 0;
-    for (const [topic, partitions] of Object.entries(assignment)) {
-      for (const partition of partitions) {
-        this.held.set(partitionKey(topic, partition), { topic, partition, next: 0, end: 0, started: false });
-      }
-    }
-    const taken = [...this.held.values()];
-    if (taken.length === 0) return taken;
-    const { topics, outageForMs = outageForMsDefault } = this.#options;
-    const known = await persist(this.#options, `find where to begin in ${topics.join(', ')}`, outageForMs, () => this.#lookUp(taken));
-    if (generation !== this.#generation) return undefined;
-    const alone = taken.length === topics.reduce((sum, topic) => sum + this.#reader.partitions(topic).length, 0);
+    const added = assigned.map(({ topic, partition }): Held => ({ topic, partition, next: 0, end: 0, started: false }));
+    for (const held of added) this.held.set(partitionKey(held.topic, held.partition), held);
+    if (added.length === 0) return added;
+    const { outageForMs = outageForMsDefault } = this.#options;
+    const known = await persist(this.#options, `find where to begin in ${this.#topics}`, outageForMs, () => this.#lookUp(added));
+    const taken = added.filter((held) => this.held.get(partitionKey(held.topic, held.partition)) === held);
+    const alone = taken.length === this.#topics.partitionCount;
     const fresh: Record<string, number> = {};
     for (const held of taken) this.#begin(held, known, first && alone, fresh);
     if (Object.keys(fresh).length > 0) commitStart(fresh);
@@ -81,6 +91,8 @@ export class GroupPartitions {
 
   async #lookUp(taken: readonly TopicPartition[]): Promise<Known> {
     const { from = 'committed', group } = this.#options;
+    // A topic may have grown since.
+    await this.#topics.refresh(this.#reader);
     const earliest = await this.#reader.offsets(taken, 'earliest');
     return {
       earliest,
@@ -95,7 +107,8 @@ export class GroupPartitions {
     const earliest = known.earliest.get(key) ?? 0;
     const before = this.#before.get(key);
     const commit = known.committed.get(key);
-    const from = known.from.get(key) ?? earliest;
+    // What came into being while we run is read from its beginning: `latest` means the end as it was at the start.
+    const from = this.#topics.isNew(key) ? earliest : (known.from.get(key) ?? earliest);
     held.end = known.latest.get(key) ?? earliest;
     if (before !== undefined) {
       // Another member may have had it since, and gone further.
@@ -129,12 +142,24 @@ export class GroupPartitions {
     if (held?.started) held.next = Math.max(held.next, safeOffset(topic, partition, lastOffset) + 1);
   }
 
-  /** Asks the broker for the ends, so that the lag is seen while the engine is slow. */
+  /** Asks the broker for the ends, so that the lag is seen while the engine is slow. Rejects if it does not answer. */
   async refreshEnds(): Promise<void> {
     const started = [...this.held.values()].filter((held) => held.started);
     if (started.length === 0) return;
-    const ends = await this.#reader.offsets(started, 'latest').catch(() => new Map<string, number>());
+    const ends = await this.#reader.offsets(started, 'latest');
     for (const held of started) held.end = Math.max(held.end, ends.get(partitionKey(held.topic, held.partition)) ?? 0);
+  }
+
+  /**
+   * For a client that does not say where a fetch began: the first record of a batch is known, and its offset. Asks the broker what kind of
+   * gap it is, only where there is one.
+   */
+  async arrivedAt(held: Held, first: number): Promise<void> {
+    if (first < held.next) return this.#gap(held, first, 'reset');
+    if (first === held.next) return;
+    const earliest = (await this.#reader.offsets([held], 'earliest')).get(partitionKey(held.topic, held.partition)) ?? 0;
+    if (earliest > held.next) this.#gap(held, Math.min(earliest, first), 'expired');
+    if (first > held.next) this.#gap(held, first, 'skipped');
   }
 
   #gap(held: Held, toOffset: number, kind: 'expired' | 'skipped' | 'reset'): void {

@@ -10,9 +10,10 @@ import { DependencyError } from '../errors.ts';
 import { connectForMsDefault, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
 import { GroupPartitions, type Held } from './kafka-group-partitions.ts';
 import { createMember, heartbeatMs, type Member } from './kafka-member.ts';
-import { type KafkaSourceOptions, maxBatchRecordsDefault } from './kafka-options.ts';
+import { type KafkaSourceOptions, maxBatchRecordsDefault, topicRefreshMsDefault } from './kafka-options.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import { safeOffset, toRecords } from './kafka-record.ts';
+import type { KafkaTopics } from './kafka-topics.ts';
 import type { Positions, RecordIntake } from './source.ts';
 
 const lagRefreshMs = 10_000;
@@ -26,6 +27,9 @@ export class KafkaGroup {
   readonly #options: KafkaSourceOptions;
   readonly #kafka: Kafka;
   readonly #into: RecordIntake;
+  readonly #reader: KafkaReader;
+  readonly #topics: KafkaTopics;
+  #subscribed: readonly string[] = [];
   readonly #partitions: GroupPartitions;
   #session: Member | undefined;
   #memberId: string | undefined;
@@ -46,11 +50,20 @@ export class KafkaGroup {
   /** Commits that came after their partition was lost; the new owner repeats the records. */
   refusedCommits = 0;
 
-  constructor(options: KafkaSourceOptions, kafka: Kafka, reader: KafkaReader, positions: Positions, into: RecordIntake) {
+  constructor(
+    options: KafkaSourceOptions,
+    kafka: Kafka,
+    topics: KafkaTopics,
+    reader: KafkaReader,
+    positions: Positions,
+    into: RecordIntake,
+  ) {
     this.#options = options;
     this.#kafka = kafka;
     this.#into = into;
-    this.#partitions = new GroupPartitions(options, reader, positions);
+    this.#topics = topics;
+    this.#reader = reader;
+    this.#partitions = new GroupPartitions(options, topics, reader, positions);
   }
 
   get problem(): string | undefined {
@@ -64,11 +77,14 @@ export class KafkaGroup {
   /** Resolves after `stop`; rejects with a DependencyError when an outage outlasts its bound, or with what the intake rejected with. */
   async run(): Promise<void> {
     const heartbeats = setInterval(() => void this.#heartbeat(), heartbeatMs(this.#options));
-    const lag = setInterval(() => void this.#partitions.refreshEnds(), lagRefreshMs);
+    // An outage is met by the consumer itself.
+    const lag = setInterval(() => void this.#partitions.refreshEnds().catch(() => undefined), lagRefreshMs);
+    const scan = setInterval(() => void this.#lookForTopics(), this.#options.topicRefreshMs ?? topicRefreshMsDefault);
     try {
       for (let waitMs = 100; !this.#stopping && !this.#failure; waitMs = Math.min(waitMs * 2, 5_000)) {
         const error = await this.#runSession();
         if (this.#stopping || this.#failure) break;
+        if (error === undefined) continue;
         if (this.#downSinceMs === undefined) waitMs = 100;
         this.#outage(error);
         await this.#pause(waitMs);
@@ -76,6 +92,7 @@ export class KafkaGroup {
     } finally {
       clearInterval(heartbeats);
       clearInterval(lag);
+      clearInterval(scan);
       await this.#session?.consumer.disconnect().catch(() => undefined);
       this.#session = undefined;
     }
@@ -122,9 +139,19 @@ export class KafkaGroup {
     });
   }
 
-  /** One consumer, until it gives up or we stop. Resolves with the error it gave up with. */
+  /** New topics of a pattern: kafkajs subscribes once, so a consumer with the new list takes the place of this one. */
+  async #lookForTopics(): Promise<void> {
+    if (!this.#topics.hasPatterns || !this.#session || this.#stopping) return;
+    // What stands in the way of looking is an outage that the consumer meets as well.
+    await this.#topics.refresh(this.#reader).catch(() => undefined);
+    if (this.#topics.are(this.#subscribed) || this.#stopping) return;
+    await this.#revoke().catch(() => undefined);
+    this.#wake();
+  }
+
+  /** One consumer, until it gives up or we stop. Resolves with the error it gave up with; undefined where it was ended. */
   async #runSession(): Promise<unknown> {
-    const { topics } = this.#options;
+    this.#subscribed = this.#topics.names;
     const { consumer, crashed } = createMember(this.#kafka, this.#options, this.#memberId, {
       beforeJoin: () => this.#revoke(),
       joined: (memberId, assignment) => {
@@ -141,7 +168,7 @@ export class KafkaGroup {
     let error: unknown;
     try {
       await consumer.connect();
-      await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+      await consumer.subscribe({ topics: [...this.#subscribed], fromBeginning: true });
       await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: (payload) => this.#eachBatch(payload) });
       error = await Promise.race([crashed, this.#stopping || this.#failure ? undefined : stopped]);
     } catch (thrown) {
@@ -247,7 +274,7 @@ export class KafkaGroup {
     const now = performance.now();
     this.#downSinceMs ??= now;
     const forMs = this.#stood ? (this.#options.outageForMs ?? outageForMsDefault) : (this.#options.connectForMs ?? connectForMsDefault);
-    const failure = kafkaError(this.#options, `consume ${this.#options.topics.join(', ')} as group ${this.#options.group}`, error);
+    const failure = kafkaError(this.#options, `consume ${this.#topics} as group ${this.#options.group}`, error);
     if (!mayRecover(error) || now - this.#downSinceMs > forMs) throw failure;
     this.#problem = failure.message;
   }

@@ -9,10 +9,7 @@
  */
 import type { Broker, Consumer, Kafka } from 'kafkajs';
 import { createConsumer } from './kafka-client.ts';
-import type { KafkaSourceOptions } from './kafka-options.ts';
-
-const sessionTimeoutMsDefault = 30_000;
-const rebalanceTimeoutMsDefault = 60_000;
+import { type KafkaSourceOptions, rebalanceTimeoutMsDefault, sessionTimeoutMsDefault, topicRefreshMsDefault } from './kafka-options.ts';
 
 export interface MemberEvents {
   /** Awaited before every join; a rejection fails the join and the consumer. */
@@ -45,6 +42,7 @@ export function createMember(kafka: Kafka, options: KafkaSourceOptions, formerMe
     sessionTimeout: options.sessionTimeoutMs ?? sessionTimeoutMsDefault,
     rebalanceTimeout: options.rebalanceTimeoutMs ?? rebalanceTimeoutMsDefault,
     heartbeatInterval: heartbeatMs(options),
+    metadataMaxAge: options.topicRefreshMs ?? topicRefreshMsDefault,
     // How long a fetch may wait, and so how long a stop may take.
     maxWaitTimeInMs: 500,
     // Restarting is ours: kafkajs would do it without a bound.

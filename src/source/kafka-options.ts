@@ -4,8 +4,15 @@ import type { KafkaConnection } from './kafka-client.ts';
 export type KafkaFrom = 'committed' | 'earliest' | 'latest' | { readonly timestampMs: number };
 
 export interface KafkaSourceOptions extends KafkaConnection {
+  /** Names, or `/patterns/` of names (JavaScript's syntax), to which topics may come while we run. */
   readonly topics: readonly string[];
   readonly group: string;
+  /** Static membership: a restart within the session takes its partitions back without a rebalance. rdkafka only. */
+  readonly instanceId?: string;
+  /** `consumer`: the group protocol of KIP-848, rdkafka and Kafka 4 only. Default: `classic`. */
+  readonly protocol?: 'classic' | 'consumer';
+  /** How often to look for new topics and partitions, ms; default 60 s. */
+  readonly topicRefreshMs?: number;
   /**
    * `committed` (default): the group's commit, else the beginning. The others say where a run that begins alone in its group starts over;
    * a member that joins others goes on from their commits.
@@ -43,3 +50,6 @@ export interface OffsetGap {
 }
 
 export const maxBatchRecordsDefault = 1_000;
+export const topicRefreshMsDefault = 60_000;
+export const sessionTimeoutMsDefault = 30_000;
+export const rebalanceTimeoutMsDefault = 60_000;

@@ -53,6 +53,18 @@ export class KafkaReader {
     await this.#cluster.addMultipleTargetTopics([...topics]);
   }
 
+  /** Names of all topics that this user may see, without Kafka's own. Connects. */
+  async listTopics(): Promise<string[]> {
+    await this.#cluster.connect();
+    const { topicMetadata } = (await this.#cluster.metadata()) as { topicMetadata: { topic: string; isInternal?: boolean }[] };
+    return topicMetadata.filter(({ isInternal }) => !isInternal).map(({ topic }) => topic);
+  }
+
+  /** Learns what has changed: new partitions, other leaders. */
+  async refresh(): Promise<void> {
+    await this.#cluster.refreshMetadata();
+  }
+
   async disconnect(): Promise<void> {
     await this.#consumer.disconnect();
   }

@@ -8,6 +8,7 @@ import { connectForMsDefault, outageForMsDefault, persist } from './kafka-client
 import { type KafkaSourceOptions, maxBatchRecordsDefault } from './kafka-options.ts';
 import type { Fetched, KafkaReader, TopicPartition } from './kafka-reader.ts';
 import { toRecords } from './kafka-record.ts';
+import type { KafkaTopics } from './kafka-topics.ts';
 import type { Positions, RecordIntake } from './source.ts';
 
 const fetchBytes = 2 * 1024 * 1024;
@@ -29,19 +30,20 @@ interface Lane extends TopicPartition {
 
 export class KafkaReplay {
   readonly #options: KafkaSourceOptions;
+  readonly #topics: KafkaTopics;
   readonly #reader: KafkaReader;
   #lanes: Lane[] = [];
   #stopping = false;
 
-  constructor(options: KafkaSourceOptions, reader: KafkaReader) {
+  constructor(options: KafkaSourceOptions, topics: KafkaTopics, reader: KafkaReader) {
     this.#options = options;
+    this.#topics = topics;
     this.#reader = reader;
   }
 
   /** Resolves at the end of every partition, or after `stop`. Rejects with a DependencyError, or with what `into.batch` rejected with. */
   async run(positions: Positions, into: RecordIntake): Promise<void> {
-    const { topics } = this.#options;
-    await persist(this.#options, `read ${topics.join(', ')}`, this.#options.connectForMs ?? connectForMsDefault, async () => {
+    await persist(this.#options, `read ${this.#topics}`, this.#options.connectForMs ?? connectForMsDefault, async () => {
       this.#lanes = await this.#plan(positions);
     });
     into.partitions(this.#lanes.map(({ topic, partition }) => partitionKey(topic, partition)));
@@ -67,9 +69,9 @@ export class KafkaReplay {
   }
 
   async #plan(positions: Positions): Promise<Lane[]> {
-    const { topics, until, from = 'committed', group } = this.#options;
-    await this.#reader.connect(topics);
-    const partitions = topics.flatMap((topic) => this.#reader.partitions(topic).map((partition) => ({ topic, partition })));
+    const { until, from = 'committed', group } = this.#options;
+    await this.#topics.refresh(this.#reader);
+    const partitions = this.#topics.names.flatMap((topic) => this.#reader.partitions(topic).map((partition) => ({ topic, partition })));
     const earliest = await this.#reader.offsets(partitions, 'earliest');
     const ends = await this.#reader.offsets(partitions, until === undefined || until === 'end' ? 'latest' : until);
     const starts = from === 'committed' ? await this.#reader.committed(group, partitions) : await this.#reader.offsets(partitions, from);

@@ -1,12 +1,15 @@
-/** Kafka topics as a source, over kafkajs: as a member of a consumer group, or as a bounded replay that touches no group. */
+/** Kafka topics as a source: as a member of a consumer group, over either driver, or as a bounded replay that touches no group. */
 import type { Kafka } from 'kafkajs';
 import { partitionKey } from '../../processors/record.ts';
 import { DependencyError } from '../errors.ts';
 import { connectForMsDefault, createKafka, kafkaError, persist } from './kafka-client.ts';
+import { chooseDriver, type DriverChoice } from './kafka-driver.ts';
 import { KafkaGroup } from './kafka-group.ts';
 import type { KafkaSourceOptions, OffsetGap } from './kafka-options.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import { KafkaReplay } from './kafka-replay.ts';
+import { KafkaTopics } from './kafka-topics.ts';
+import { RdkafkaGroup } from './rdkafka-group.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from './source.ts';
 
 export type { KafkaFrom, KafkaSourceOptions, OffsetGap } from './kafka-options.ts';
@@ -23,7 +26,9 @@ export class KafkaSource implements Source {
   readonly name: string;
   readonly #options: KafkaSourceOptions;
   readonly #kafka: Kafka;
-  #group: KafkaGroup | undefined;
+  readonly #topics: KafkaTopics;
+  readonly #choice: DriverChoice;
+  #group: KafkaGroup | RdkafkaGroup | undefined;
   #replay: KafkaReplay | undefined;
   #running: Promise<void> | undefined;
   #samples: Promise<KafkaReader> | undefined;
@@ -33,10 +38,15 @@ export class KafkaSource implements Source {
   #lost = 0;
   #into: RecordIntake | undefined;
 
-  /** Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read. */
+  /** Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read, a UsageError if the driver cannot be had. */
   constructor(options: KafkaSourceOptions) {
     this.name = `kafka:${options.topics.join(',')}`;
     this.#kafka = createKafka(options);
+    this.#topics = new KafkaTopics(options.topics);
+    this.#choice =
+      options.until === undefined
+        ? chooseDriver(options.driver ?? 'auto', options)
+        : { driver: 'kafkajs', reason: 'a replay joins no group: kafkajs reads it with either driver' };
     this.#options = {
       ...options,
       onGap: (gap: OffsetGap) => {
@@ -55,16 +65,22 @@ export class KafkaSource implements Source {
   }
 
   async #run(positions: Positions, into: RecordIntake): Promise<void> {
+    const { driver, reason } = this.#choice;
+    this.#options.log?.info({ source: this.name, driver, reason }, 'Kafka driver');
     const reader = new KafkaReader(this.#kafka);
     try {
       if (this.#stopping) return;
       if (this.#options.until !== undefined) {
-        this.#replay = new KafkaReplay(this.#options, reader);
+        this.#replay = new KafkaReplay(this.#options, this.#topics, reader);
         await this.#replay.run(positions, into);
       } else {
         await this.#connect(reader);
         if (this.#stopping) return;
-        this.#group = new KafkaGroup(this.#options, this.#kafka, reader, positions, into);
+        const { rdkafka } = this.#choice;
+        this.#group =
+          rdkafka === undefined
+            ? new KafkaGroup(this.#options, this.#kafka, this.#topics, reader, positions, into)
+            : new RdkafkaGroup(this.#options, rdkafka, this.#topics, reader, positions, into);
         await this.#group.run();
       }
     } finally {
@@ -74,14 +90,14 @@ export class KafkaSource implements Source {
   }
 
   #connect(reader: KafkaReader): Promise<void> {
-    const { topics, connectForMs = connectForMsDefault } = this.#options;
+    const { connectForMs = connectForMsDefault } = this.#options;
     return persist(
       this.#options,
-      `find ${topics.join(', ')}`,
+      `find ${this.#topics}`,
       this.#stopping ? 0 : connectForMs,
-      () => (this.#stopping ? Promise.resolve() : reader.connect(topics)),
+      () => (this.#stopping ? Promise.resolve() : this.#topics.refresh(reader)),
       (error) => {
-        this.#starting = kafkaError(this.#options, `find ${topics.join(', ')}`, error).message;
+        this.#starting = kafkaError(this.#options, `find ${this.#topics}`, error).message;
       },
     ).finally(() => {
       this.#starting = undefined;
@@ -120,6 +136,8 @@ export class KafkaSource implements Source {
       this.#samples = undefined;
       throw error;
     }
+    // A topic of a pattern may have come since the reader was opened.
+    if (this.#topics.names.includes(topic)) await reader.connect([topic]);
     for (let from = offset; ; ) {
       const fetched = await reader.fetch(topic, partition, from, readBytes, 100);
       const message = fetched.messages.find((one) => Number(one.offset) === offset);
@@ -131,7 +149,7 @@ export class KafkaSource implements Source {
 
   async #openReader(): Promise<KafkaReader> {
     const reader = new KafkaReader(this.#kafka);
-    await reader.connect(this.#options.topics);
+    await this.#topics.refresh(reader);
     return reader;
   }
 
@@ -157,7 +175,7 @@ export class KafkaSource implements Source {
       ok: problem === undefined || problem === 'rebalancing',
       ...(reason === undefined ? {} : { reason }),
       ...(lagRecords === undefined ? {} : { lagRecords }),
-      driver: 'kafkajs',
+      driver: this.#choice.driver,
     };
   }
 

@@ -5,10 +5,12 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { partitionKey } from '../../processors/record.ts';
 import { KafkaSink } from '../../src/sink/kafka.ts';
 import { KafkaSource } from '../../src/source/kafka.ts';
+import type { KafkaDriver } from '../../src/source/kafka-driver.ts';
 import type { RecordIntake } from '../../src/source/source.ts';
 import { sinkLaws } from '../contracts/sink-laws.ts';
 import { sourceLaws } from '../contracts/source-laws.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
+import { kafkaDrivers } from '../support/kafka-drivers.ts';
 
 const unavailable = kafkaUnavailable();
 if (unavailable) console.log(`skipped: ${unavailable}`);
@@ -33,7 +35,7 @@ afterAll(async () => {
   await broker?.stop();
 });
 
-async function sourceHarness(names: string[], until: 'end' | undefined) {
+async function sourceHarness(driver: KafkaDriver, names: string[], until: 'end' | undefined) {
   const topic = unique('law');
   const group = unique('group');
   await broker.createTopics({ topic, partitions: names.length });
@@ -41,7 +43,7 @@ async function sourceHarness(names: string[], until: 'end' | undefined) {
   return {
     partitions: names,
     source() {
-      const source = new KafkaSource({ brokers: broker.brokers, topics: [topic], group, dataset: 'app', format: 'auto', until });
+      const source = new KafkaSource({ brokers: broker.brokers, driver, topics: [topic], group, dataset: 'app', format: 'auto', until });
       started.push(source);
       return source;
     },
@@ -79,25 +81,27 @@ async function stored(topic: string): Promise<{ id: string; sequence: number }[]
 }
 
 describe.skipIf(unavailable)('the laws', { timeout: 40_000 }, () => {
-  sourceLaws('kafka group', () => sourceHarness(['p0', 'p1'], undefined));
+  for (const driver of kafkaDrivers) sourceLaws(`kafka group over ${driver}`, () => sourceHarness(driver, ['p0', 'p1'], undefined));
 
   // One partition: a replay ends a second one that is empty at once, where the law on stopping expects no end. Many: `kafka.test.ts`.
-  sourceLaws('kafka replay', () => sourceHarness(['p0'], 'end'));
+  sourceLaws('kafka replay', () => sourceHarness('kafkajs', ['p0'], 'end'));
 
-  sinkLaws('kafka', async () => {
-    const topic = unique('findings');
-    await broker.createTopics({ topic });
-    const opened: KafkaSink[] = [];
-    return {
-      sink() {
-        const sink = new KafkaSink({ brokers: broker.brokers, topic });
-        opened.push(sink);
-        return sink;
-      },
-      stored: () => stored(topic),
-      async dispose() {
-        for (const sink of opened) await sink.close();
-      },
-    };
-  });
+  for (const driver of kafkaDrivers) {
+    sinkLaws(`kafka over ${driver}`, async () => {
+      const topic = unique('findings');
+      await broker.createTopics({ topic });
+      const opened: KafkaSink[] = [];
+      return {
+        sink() {
+          const sink = new KafkaSink({ brokers: broker.brokers, driver, topic });
+          opened.push(sink);
+          return sink;
+        },
+        stored: () => stored(topic),
+        async dispose() {
+          for (const sink of opened) await sink.close();
+        },
+      };
+    });
+  }
 });

@@ -242,7 +242,11 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ],
   ['sinks: [{ loki: { url: "http://user:pw@127.0.0.1" } }]', 'sinks[0].loki.url: expected a URL without user and password'],
   ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
-  [`${kafkaSource.replace('topics', 'driver: rdkafka, topics')}`, 'sources[0].kafka.driver: not yet: driver `rdkafka`'],
+  [
+    kafkaSource.replace('topics', 'driver: kafkajs, instanceId: a, topics'),
+    'sources[0].kafka.instanceId: expected driver rdkafka or auto with `instanceId`, found kafkajs',
+  ],
+  [kafkaSource.replace('[logs]', '["/logs-(/"]'), 'sources[0].kafka.topics[0]: expected the name of a topic'],
   ['sources: [{ drain: { to: { kafka: logs } } }]', 'sources[0].drain.to: not yet'],
   ['sources: [{ file: { path: x, format: jsn } }]', 'sources[0].file.format: expected one of auto, json', 'did you mean "json"?'],
   ['a: 1\na: 2', 'c.yaml:2: expected every key once in a map'],

@@ -37,11 +37,15 @@ export interface SecureListener {
   readonly ca: string;
   readonly username: string;
   readonly password: string;
+  /** SSL without SASL: asks for a client's certificate, and trusts `cert`. */
+  readonly mutualBroker: string;
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface KafkaBroker {
   readonly brokers: string[];
-  /** SASL_SSL beside the plain listener (PLAIN and SCRAM-SHA-512); undefined for brokers named in KAFKA_BROKERS or without openssl. */
+  /** SASL_SSL beside the plain listener (PLAIN, SCRAM-SHA-256 and -512); undefined for brokers named in KAFKA_BROKERS or without openssl. */
   readonly secure: SecureListener | undefined;
   /** Topics keep records whatever their timestamp says: `retention.ms=-1`. */
   createTopics(...topics: TopicSpec[]): Promise<void>;
@@ -70,17 +74,26 @@ export async function startKafka(): Promise<KafkaBroker> {
   if (unavailable) throw new Error(unavailable);
   fetchJars();
   const folder = mkdtempSync(path.join(tmpdir(), 'streamgauge-kafka-'));
-  const [plain, secure, controller] = await freePorts(3);
-  const ca = makeKeyStore(folder);
-  writeFileSync(path.join(folder, 'server.properties'), properties(folder, { plain, secure, controller }, ca !== undefined));
-  java(folder, ['kafka.tools.StorageTool', 'format', '-t', kafkaUuid(), '-c', 'server.properties', '-S', scramUser]);
-  const broker = new LocalBroker(folder, plain, ca === undefined ? undefined : { broker: `127.0.0.1:${secure}`, ca, ...credentials });
+  const [plain, secure, controller, mutual] = await freePorts(4);
+  const pair = makeKeyStore(folder);
+  writeFileSync(path.join(folder, 'server.properties'), properties(folder, { plain, secure, controller, mutual }, pair !== undefined));
+  java(folder, [
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    kafkaUuid(),
+    '-c',
+    'server.properties',
+    ...scramUsers.flatMap((user) => ['-S', user]),
+  ]);
+  const listeners = { broker: `127.0.0.1:${secure}`, mutualBroker: `127.0.0.1:${mutual}` };
+  const broker = new LocalBroker(folder, plain, pair === undefined ? undefined : { ...listeners, ...pair, ca: pair.cert, ...credentials });
   await broker.resume();
   return broker;
 }
 
 const credentials = { username: 'app', password: 'app-secret' };
-const scramUser = `SCRAM-SHA-512=[name=${credentials.username},password=${credentials.password}]`;
+const scramUsers = ['256', '512'].map((bits) => `SCRAM-SHA-${bits}=[name=${credentials.username},password=${credentials.password}]`);
 const jvm = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
 
 class LocalBroker implements KafkaBroker {
@@ -239,7 +252,7 @@ function kafkaUuid(): string {
   return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url').replace(/^-/, 'A');
 }
 
-function makeKeyStore(folder: string): string | undefined {
+function makeKeyStore(folder: string): { cert: string; key: string } | undefined {
   if (!runs('openssl', ['version'])) return undefined;
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
   openssl(
@@ -247,12 +260,14 @@ function makeKeyStore(folder: string): string | undefined {
     ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
   );
   openssl('pkcs12', '-export', '-in', 'cert.pem', '-inkey', 'key.pem', '-out', 'ks.p12', '-passout', 'pass:changeit');
-  return readFileSync(path.join(folder, 'cert.pem'), 'utf8');
+  const read = (name: string) => readFileSync(path.join(folder, name), 'utf8');
+  return { cert: read('cert.pem'), key: read('key.pem') };
 }
 
 /** Short broker sessions, because after a kill the node is fenced until its old session has ended (9 s by default). */
-function properties(folder: string, ports: { plain: number; secure: number; controller: number }, secure: boolean): string {
-  const listeners = [`PLAINTEXT://127.0.0.1:${ports.plain}`, ...(secure ? [`SASL_SSL://127.0.0.1:${ports.secure}`] : [])].join(',');
+function properties(folder: string, ports: { plain: number; secure: number; controller: number; mutual: number }, secure: boolean): string {
+  const encrypted = [`SASL_SSL://127.0.0.1:${ports.secure}`, `SSL://127.0.0.1:${ports.mutual}`];
+  const listeners = [`PLAINTEXT://127.0.0.1:${ports.plain}`, ...(secure ? encrypted : [])].join(',');
   const sasl = 'org.apache.kafka.common.security';
   return `process.roles=broker,controller
 node.id=1
@@ -260,7 +275,7 @@ controller.quorum.voters=1@127.0.0.1:${ports.controller}
 controller.listener.names=CONTROLLER
 listeners=${listeners},CONTROLLER://127.0.0.1:${ports.controller}
 advertised.listeners=${listeners}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs=${path.join(folder, 'data')}
 auto.create.topics.enable=false
@@ -280,9 +295,13 @@ num.io.threads=2
 background.threads=2
 log.segment.bytes=16777216
 log.cleaner.dedupe.buffer.size=4194304
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config=${sasl}.plain.PlainLoginModule required user_app="${credentials.password}";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=${sasl}.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=${sasl}.scram.ScramLoginModule required;
+listener.name.ssl.ssl.client.auth=required
+listener.name.ssl.ssl.truststore.type=PEM
+listener.name.ssl.ssl.truststore.location=${path.join(folder, 'cert.pem')}
 ssl.keystore.type=PKCS12
 ssl.keystore.location=${path.join(folder, 'ks.p12')}
 ssl.keystore.password=changeit

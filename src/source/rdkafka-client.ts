@@ -1,0 +1,196 @@
+/** node-rdkafka: loading it where it was built, its settings from ours, its errors under the protocol's names. */
+import { createRequire } from 'node:module';
+import { type KafkaConnection, type KafkaSasl, pem } from './kafka-client.ts';
+import { type KafkaSourceOptions, rebalanceTimeoutMsDefault, sessionTimeoutMsDefault, topicRefreshMsDefault } from './kafka-options.ts';
+
+// Types of our own, of what is used: those of the package are not there where it could not be built, and this must compile there too.
+
+export interface RdMessage {
+  readonly value: Buffer | null;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** -1 where there is none. */
+  readonly timestamp: number;
+  readonly headers?: readonly Readonly<Record<string, Buffer>>[];
+}
+
+export interface RdPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset?: number;
+}
+
+export interface RdError {
+  readonly code: number;
+  readonly message: string;
+}
+
+type Done = (error: RdError | null | undefined) => void;
+
+interface RdClient {
+  connect(options: { timeout?: number }, done: Done): void;
+  disconnect(done?: () => void): void;
+  isConnected(): boolean;
+  on(event: 'event.error', listener: (error: RdError) => void): void;
+  on(event: 'event.log', listener: (log: { severity: number; fac: string; message: string }) => void): void;
+}
+
+export interface RdConsumer extends RdClient {
+  setDefaultConsumeTimeout(ms: number): void;
+  subscribe(topics: readonly string[]): void;
+  unsubscribe(): void;
+  consume(count: number, done: (error: RdError | null, messages?: RdMessage[]) => void): void;
+  commit(partitions: readonly RdPartition[]): void;
+  incrementalAssign(partitions: readonly RdPartition[]): void;
+  incrementalUnassign(partitions: readonly RdPartition[]): void;
+  pause(partitions: readonly RdPartition[]): void;
+  resume(partitions: readonly RdPartition[]): void;
+}
+
+export interface RdProducer extends RdClient {
+  disconnect(flushMs?: number | (() => void), done?: () => void): void;
+  setPollInterval(ms: number): void;
+  produce(
+    topic: string,
+    partition: number | null,
+    value: Buffer | null,
+    key: string | Buffer | null,
+    timestampMs: number | null,
+    opaque: unknown,
+    headers?: readonly Record<string, string | Buffer>[],
+  ): void;
+  on(event: 'event.error', listener: (error: RdError) => void): void;
+  on(event: 'event.log', listener: (log: { severity: number; fac: string; message: string }) => void): void;
+  on(event: 'delivery-report', listener: (error: RdError | null, report: { opaque: unknown }) => void): void;
+}
+
+export type RdSettings = Record<string, string | number | boolean | ((...args: never[]) => void)>;
+
+export interface Rdkafka {
+  readonly features: readonly string[];
+  readonly librdkafkaVersion: string;
+  readonly KafkaConsumer: new (settings: RdSettings, topicSettings: RdSettings) => RdConsumer;
+  readonly Producer: new (settings: RdSettings, topicSettings: RdSettings) => RdProducer;
+}
+
+export type LoadedRdkafka =
+  | { readonly module: Rdkafka; readonly reason?: undefined }
+  | { readonly module?: undefined; readonly reason: string };
+
+let loaded: LoadedRdkafka | undefined;
+
+/** Loads the native module, once; says why it does not load where it does not. */
+export function loadRdkafka(): LoadedRdkafka {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): LoadedRdkafka {
+  try {
+    return { module: createRequire(import.meta.url)('node-rdkafka') as Rdkafka };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const absent = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND';
+    return { reason: absent ? 'it is not installed' : message.split('\n')[0] };
+  }
+}
+
+/** Throws a DependencyError if a PEM file cannot be read. */
+export function connectionSettings(connection: KafkaConnection): RdSettings {
+  const { brokers, clientId = 'streamgauge', sasl, tls } = connection;
+  const settings: RdSettings = {
+    'metadata.broker.list': brokers.join(','),
+    'client.id': clientId,
+    'socket.keepalive.enable': true,
+    'socket.connection.setup.timeout.ms': 5_000,
+    'reconnect.backoff.max.ms': 2_000,
+    'log.connection.close': false,
+    'allow.auto.create.topics': false,
+    'security.protocol': `${sasl ? 'sasl_' : ''}${tls ? 'ssl' : 'plaintext'}`,
+  };
+  if (sasl) {
+    settings['sasl.mechanisms'] = mechanisms[sasl.mechanism];
+    settings['sasl.username'] = sasl.username;
+    settings['sasl.password'] = sasl.password;
+  }
+  if (typeof tls === 'object') {
+    if (tls.ca !== undefined) settings['ssl.ca.pem'] = pem('tls.ca', tls.ca);
+    if (tls.cert !== undefined) settings['ssl.certificate.pem'] = pem('tls.cert', tls.cert);
+    if (tls.key !== undefined) settings['ssl.key.pem'] = pem('tls.key', tls.key);
+  }
+  return settings;
+}
+
+const mechanisms: Record<KafkaSasl['mechanism'], string> = {
+  plain: 'PLAIN',
+  'scram-sha-256': 'SCRAM-SHA-256',
+  'scram-sha-512': 'SCRAM-SHA-512',
+};
+
+/** A member of a group. With KIP-848 the broker decides on assignor and session: naming them is an error. */
+export function memberSettings(options: KafkaSourceOptions): RdSettings {
+  const sessionMs = options.sessionTimeoutMs ?? sessionTimeoutMsDefault;
+  const settings: RdSettings = {
+    ...connectionSettings(options),
+    'group.id': options.group,
+    'enable.auto.commit': false,
+    'enable.auto.offset.store': false,
+    // Ends a `consume` early when a partition has been read to its end: else a trickle would be collected for as long as it lasts.
+    'enable.partition.eof': true,
+    'topic.metadata.refresh.interval.ms': options.topicRefreshMs ?? topicRefreshMsDefault,
+    // How long a rebalance waits for a member. A batch may take longer: `consume` goes on meanwhile.
+    'max.poll.interval.ms': Math.max(options.rebalanceTimeoutMs ?? rebalanceTimeoutMsDefault, sessionMs),
+    // The default of 1 s leaves the fetcher asleep most of the time once its queue was full; measured 2 to 3 times slower.
+    'fetch.queue.backoff.ms': 2,
+    'queued.min.messages': 20_000,
+    'queued.max.messages.kbytes': 16_384,
+  };
+  if (options.instanceId !== undefined) settings['group.instance.id'] = options.instanceId;
+  if (options.protocol === 'consumer') settings['group.protocol'] = 'consumer';
+  else {
+    settings['partition.assignment.strategy'] = 'cooperative-sticky';
+    settings['session.timeout.ms'] = sessionMs;
+    settings['heartbeat.interval.ms'] = Math.min(3_000, Math.floor(sessionMs / 3));
+  }
+  return settings;
+}
+
+export const rdCode = { assign: -175, revoke: -174, maxPollExceeded: -147 } as const;
+
+/** The protocol's names, as kafkajs gives them in `type`; negative codes are librdkafka's own. */
+const types: Readonly<Record<number, string>> = {
+  3: 'UNKNOWN_TOPIC_OR_PARTITION',
+  10: 'MESSAGE_TOO_LARGE',
+  17: 'INVALID_TOPIC_EXCEPTION',
+  22: 'ILLEGAL_GENERATION',
+  23: 'INCONSISTENT_GROUP_PROTOCOL',
+  25: 'UNKNOWN_MEMBER_ID',
+  27: 'REBALANCE_IN_PROGRESS',
+  29: 'TOPIC_AUTHORIZATION_FAILED',
+  30: 'GROUP_AUTHORIZATION_FAILED',
+  31: 'CLUSTER_AUTHORIZATION_FAILED',
+  35: 'UNSUPPORTED_VERSION',
+  82: 'FENCED_INSTANCE_ID',
+  110: 'FENCED_MEMBER_EPOCH',
+  111: 'UNRELEASED_INSTANCE_ID',
+  113: 'STALE_MEMBER_EPOCH',
+  [-165]: '_UNSUPPORTED_FEATURE',
+  [-170]: '_NOT_IMPLEMENTED',
+  [-188]: 'UNKNOWN_TOPIC_OR_PARTITION',
+};
+
+/** An Error that `mayRecover` and `kafkaError` understand. */
+export function rdFailure(error: RdError): Error {
+  // Not as `cause`: `rootCause` would take the name off again.
+  const failure = new Error(error.message);
+  if (error.code === -169) failure.name = 'KafkaJSSASLAuthenticationError';
+  return Object.assign(failure, { code: error.code, type: types[error.code] });
+}
+
+/** Connects, for at most `timeoutMs`. What it leaves behind when that fails is disconnected by the module itself. */
+export function connectRd(client: RdClient, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.connect({ timeout: timeoutMs }, (error) => (error ? reject(rdFailure(error)) : resolve()));
+  });
+}
