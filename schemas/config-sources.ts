@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { connection, kafkaFrom, secretText, topic, topicOrPattern } from './config-kafka.ts';
 import { addFault, strict } from './issues.ts';
 import { oneOf } from './one-of.ts';
-import { positiveDuration } from './scalars.ts';
+import { positiveDuration, rate, size } from './scalars.ts';
 import { Secret } from './secret.ts';
 
 const dataset = (fallback: string) => z.string().min(1).default(fallback).describe('The dataset of events that do not name their own.');
@@ -36,6 +36,11 @@ const kafkaSource = strict({
 
 const pathExpected = 'a path like /drain/logplex (letters, digits and . _ ~ -)';
 const pairExpected = 'user:password';
+const largestBody = 64 * 1024 ** 2;
+const bodyExpected = 'a size from 1kB to 64MiB';
+const drainTopic = z.union([topic.transform((name) => ({ topic: name })), strict({ topic: topic.describe('Its name.'), ...connection })], {
+  error: 'a topic, or a map of topic and brokers',
+});
 const drainSource = strict({
   path: z
     .string({ error: pathExpected })
@@ -56,9 +61,16 @@ const drainSource = strict({
     ),
   dataset: dataset('heroku'),
   to: z
-    .union([z.literal('engine'), strict({ kafka: topic.describe('The topic to write to.') })], { error: 'engine, or {kafka: topic}' })
+    .union([z.literal('engine'), strict({ kafka: drainTopic.describe('The topic to write to.') })], { error: 'engine, or {kafka: topic}' })
     .default('engine')
-    .describe('`engine` reads from a journal of its own; `{kafka: topic}` is not built yet.'),
+    .describe(
+      '`engine`: a journal of its own, which is read here. `{kafka: topic}`: a topic, which a Kafka source reads, here or elsewhere.',
+    ),
+  rate: rate.optional().describe('What each drain token (user, or address, where there is none) may send. Default: no limit.'),
+  maxBody: size
+    .refine((bytes) => bytes >= 1000 && bytes <= largestBody, { error: bodyExpected })
+    .optional()
+    .describe('The largest body, as it is sent; four times that once decompressed. Default: 1MiB for Logplex, 10MiB else.'),
 });
 
 const fileSource = strict({

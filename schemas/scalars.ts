@@ -1,6 +1,6 @@
 /** The small schemas that rules and config share. A message says what is expected; what was found is added where mistakes are told. */
 import { z } from 'zod';
-import { parseDurationMs, parseSizeBytes } from './units.ts';
+import { parseDurationMs, parseRateBytes, parseSizeBytes } from './units.ts';
 
 /** A duration, as text; ms once parsed. */
 export const duration = durationOf('a duration such as 90s, 10m or 7d', 0);
@@ -22,6 +22,14 @@ export const size = z
   .refine((text) => parseSizeBytes(text) !== undefined, { error: sizeExpected })
   .transform((text) => parseSizeBytes(text) ?? 0)
   .meta({ pattern: '^\\d+(\\.\\d+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)$', examples: ['512MB'] });
+
+const rateExpected = 'bytes a second such as 10MB/s';
+/** A rate, as text; bytes a second once parsed. */
+export const rate = z
+  .string({ error: rateExpected })
+  .refine((text) => parseRateBytes(text) !== undefined, { error: rateExpected })
+  .transform((text) => parseRateBytes(text) ?? 0)
+  .meta({ pattern: '^\\d+(\\.\\d+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)/s$', examples: ['10MB/s'] });
 
 export const fieldPattern = /^[^\s|(),?]+$/;
 /** A field's name as events have it. */

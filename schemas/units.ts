@@ -29,6 +29,13 @@ export function parseSizeBytes(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
+/** Bytes a second of `10MB/s`; undefined for anything else, and for none at all. */
+export function parseRateBytes(text: string): number | undefined {
+  const found = /^(.+)\/s$/.exec(text.trim());
+  const bytes = found === null ? undefined : parseSizeBytes(found[1]);
+  return bytes === 0 ? undefined : bytes;
+}
+
 /** The shortest exact way to write a duration: 600000 -> `10m`, 90000 -> `90s`. */
 export function formatDuration(ms: number): string {
   if (ms === 0) return '0s';

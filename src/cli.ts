@@ -44,7 +44,7 @@ program
   .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
     const config = await loadConfig(file);
     const version = { version: packageVersion(), ...buildOf() };
-    await run({ config, log: logger(logLevel), version, stop: stop.signal });
+    await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => loadConfig(file) });
   });
 
 demoCommand(program, logger, stop.signal);

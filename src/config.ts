@@ -21,6 +21,8 @@ export { Secret } from '../schemas/secret.ts';
 export interface Config {
   /** Where it was read; undefined for the defaults. */
   readonly file: string | undefined;
+  /** The files of `${file:…}`, absolute. */
+  readonly secretFiles: readonly string[];
   /** Folders, `builtin` as it stands. */
   readonly rules: readonly string[];
   readonly sources: readonly SourceConfig[];
@@ -73,6 +75,12 @@ export interface DrainSourceConfig {
   /** `user:password`; none: everybody may send. */
   readonly credentials: readonly Secret<string>[];
   readonly dataset: string;
+  /** What stands behind it: a journal that the engine reads, or a topic. */
+  readonly to: 'engine' | ({ readonly topic: string } & KafkaConnectionConfig);
+  /** Of each sender; undefined: no limit. */
+  readonly rateBytesPerSecond?: number;
+  /** Of a body as it is sent; undefined: as its kind has it. */
+  readonly maxBodyBytes?: number;
 }
 
 export interface FileSourceConfig {
@@ -159,7 +167,8 @@ export function parseConfig(text: string, file: string | undefined, env: Environ
     for (const fault of [...faultsBetween(data), ...notYetInConfig(data)]) problems.push(problemOf(given, fault));
   }
   if (data === undefined || problems.length > 0) throw new UsageError(byLine(problems));
-  return configOf(data, file, baseDir, (id) => `${given.file}:${lineOf(given, ['overrides', id], 'key')}`);
+  const config = configOf(data, file, baseDir, (id) => `${given.file}:${lineOf(given, ['overrides', id], 'key')}`);
+  return { ...config, secretFiles: [...interpolation.files] };
 }
 
 /** Never shown, wherever they were written. */
@@ -198,6 +207,12 @@ function faultsBetween(fields: ConfigFields): Fault[] {
   faults.push(...lokiGroupsShared(fields));
   if (sources.some(({ kafka }) => kafka !== undefined)) return faults;
   const lacking = 'expected brokers, because there is no Kafka source whose connection it could take, found none';
+  for (const [index, { drain }] of sources.entries()) {
+    if (drain === undefined || drain.to === 'engine') continue;
+    if (!('brokers' in drain.to.kafka && drain.to.kafka.brokers)) {
+      faults.push({ path: ['sources', index, 'drain', 'to', 'kafka'], text: lacking });
+    }
+  }
   for (const [index, { kafka }] of (fields.sinks ?? []).entries()) {
     if (kafka !== undefined && kafka.brokers === undefined) faults.push({ path: ['sinks', index, 'kafka'], text: lacking });
   }
@@ -223,10 +238,15 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
-function configOf(fields: ConfigFields, file: string | undefined, baseDir: string, overrideAt: (id: string) => string): Config {
+function configOf(
+  fields: ConfigFields,
+  file: string | undefined,
+  baseDir: string,
+  overrideAt: (id: string) => string,
+): Omit<Config, 'secretFiles'> {
   const absolute = (path: string) => resolve(baseDir, path);
   const dir = absolute(fields.state.dir ?? './data');
-  const sources = fields.sources?.map((source) => sourceOf(source, absolute)) ?? defaultDrains;
+  const sources = fields.sources === undefined ? defaultDrains : sourcesOf(fields.sources, absolute);
   const shared = sources.find((source) => source.kind === 'kafka');
   const { deadLetter, hashKey, http, overrides, time } = fields;
   return {
@@ -256,24 +276,34 @@ function configOf(fields: ConfigFields, file: string | undefined, baseDir: strin
 
 /** Where nothing is configured, what can be sent to: this machine alone can reach them. */
 const defaultDrains: readonly DrainSourceConfig[] = [
-  { kind: 'drain', path: '/drain/logplex', credentials: [], dataset: 'heroku' },
-  { kind: 'drain', path: '/v1/logs', credentials: [], dataset: 'app' },
-  { kind: 'drain', path: '/drain/json', credentials: [], dataset: 'app' },
+  { kind: 'drain', path: '/drain/logplex', credentials: [], dataset: 'heroku', to: 'engine' },
+  { kind: 'drain', path: '/v1/logs', credentials: [], dataset: 'app', to: 'engine' },
+  { kind: 'drain', path: '/drain/json', credentials: [], dataset: 'app', to: 'engine' },
 ];
 
 type SourceFields = NonNullable<ConfigFields['sources']>[number];
 type SinkFields = NonNullable<ConfigFields['sinks']>[number];
 type Absolute = (path: string) => string;
 
-function sourceOf({ kafka, drain, file }: SourceFields, absolute: Absolute): SourceConfig {
+/** The connection of the first Kafka source is for whoever has none of its own. */
+function sourcesOf(sources: readonly SourceFields[], absolute: Absolute): SourceConfig[] {
+  const kafka = sources.find((source) => source.kafka !== undefined)?.kafka;
+  const shared = kafka && connectionOf(kafka, undefined, absolute);
+  return sources.map((source) => sourceOf(source, shared, absolute));
+}
+
+function sourceOf({ kafka, drain, file }: SourceFields, shared: KafkaConnectionConfig | undefined, absolute: Absolute): SourceConfig {
   if (kafka !== undefined) {
     const { topics, group, instanceId, protocol, dataset, format } = kafka;
     const from = typeof kafka.from === 'string' ? kafka.from : { timestampMs: kafka.from.timestamp };
     return { kind: 'kafka', ...connectionOf(kafka, undefined, absolute), topics, group, instanceId, protocol, from, dataset, format };
   }
   if (drain !== undefined) {
-    const { path, kind: posts, credentials = [], dataset } = drain;
-    return { kind: 'drain', path, posts, credentials, dataset };
+    const { path, kind: posts, credentials = [], dataset, rate: rateBytesPerSecond, maxBody: maxBodyBytes } = drain;
+    const common = { kind: 'drain', path, posts, credentials, dataset, rateBytesPerSecond, maxBodyBytes } as const;
+    if (drain.to === 'engine') return { ...common, to: 'engine' };
+    const { kafka: behind } = drain.to;
+    return { ...common, to: { topic: behind.topic, ...connectionOf({ driver: 'auto', ...behind }, shared, absolute) } };
   }
   if (file === undefined) throw new Error('a source of no kind passed its schema');
   const { path, follow, format, dataset } = file;

@@ -44,7 +44,10 @@ function checksOf(config: Config): Check[] {
     { what: `http ${config.http.host}:${config.http.port}`, run: () => canListen(config.http.host, config.http.port) },
     ...config.sources.flatMap((source): Check[] => {
       if (source.kind === 'kafka') return kafkaChecks.source(source, log);
-      if (source.kind === 'drain') return [{ what: `drain ${source.path}`, run: async () => drainRemark(source.credentials.length) }];
+      if (source.kind === 'drain') {
+        const behind = source.to === 'engine' ? [] : kafkaChecks.topicToWrite(source.to, log, `what ${source.path} takes`);
+        return [{ what: `drain ${source.path}`, run: async () => drainRemark(source.credentials.length) }, ...behind];
+      }
       return [{ what: `files ${source.paths.join(', ')}`, run: () => filesAreThere(source.paths, source.follow) }];
     }),
     ...config.sinks.flatMap((sink): Check[] => {

@@ -14,6 +14,8 @@ export class Interpolation {
   readonly filled = new Set<unknown>();
   /** What stands in for texts that could not be filled in: no more needs to be said of them. */
   readonly failed = new Set<unknown>();
+  /** The files that were read, absolute. */
+  readonly files = new Set<string>();
   private readonly env: Environment;
   private readonly baseDir: string;
   private readonly file: string;
@@ -57,7 +59,9 @@ export class Interpolation {
 
   private fromFile(path: string, problem: (reason: string) => void): string {
     try {
-      const bytes = readFileSync(resolve(this.baseDir, path));
+      const file = resolve(this.baseDir, path);
+      this.files.add(file);
+      const bytes = readFileSync(file);
       if (bytes.length > maxFileBytes) throw new Error(`it has ${bytes.length} bytes, more than ${maxFileBytes}`);
       return bytes.toString('utf8').replace(/\r?\n$/, '');
     } catch (error) {

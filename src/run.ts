@@ -7,6 +7,7 @@ import { Engine } from './engine.ts';
 import { metricsOf, type Observed, statusOf } from './engine-status.ts';
 import { createServer, listen } from './http/server.ts';
 import type { VersionInfo } from './http/version.ts';
+import { keepCredentialsFresh, LiveCredentials } from './live-credentials.ts';
 import { loadRules } from './rules.ts';
 import type { Drain } from './source/http-drain.ts';
 import type { Source } from './source/source.ts';
@@ -18,13 +19,16 @@ export interface RunOptions {
   readonly version: Omit<VersionInfo, 'driver'>;
   /** Aborted when the process is asked to stop. */
   readonly stop: AbortSignal;
+  /** Reads the config again; without it credentials stay what they are. */
+  readonly reread?: () => Promise<Config>;
 }
 
-export async function run({ config, log, version, stop }: RunOptions): Promise<void> {
+export async function run({ config, log, version, stop, reread }: RunOptions): Promise<void> {
   const all = await loadRules(config.rules, config.overrides, { latenessMs: config.time.latenessMs });
   const rules = all.filter(({ status }) => status === 'live' || status === 'shadow');
   tellRules(all, rules, log);
-  const sources = await Promise.all(config.sources.map((source) => sourceOf(source, config.state.dir, log)));
+  const credentials = new LiveCredentials(config.sources);
+  const sources = await Promise.all(config.sources.map((source) => sourceOf(source, config.state.dir, log, credentials)));
   const drains = sources.filter(isDrain);
   const sinks = config.sinks.map((sink) => sinkOf(sink, config.state.dir, log));
   const pipeline = new Pipeline(rules, pipelineOptionsOf(config));
@@ -50,11 +54,13 @@ export async function run({ config, log, version, stop }: RunOptions): Promise<v
     mounts: drains,
   });
   stop.addEventListener('abort', () => engine.stop(), { once: true });
+  const stopWatching = reread === undefined ? () => {} : keepCredentialsFresh({ config, credentials, reread, log });
   try {
     const address = await listen(server, config.http.host, config.http.port);
     log.info({ address, rules: rules.length, sources: sources.map(({ name }) => name), sinks: sinks.map(({ name }) => name) }, 'running');
     if (!stop.aborted) await engine.run();
   } finally {
+    stopWatching();
     await server.close();
   }
   log.info({ records: pipeline.counters.records, findings: pipeline.counters.findings }, 'stopped');

@@ -7,6 +7,7 @@ import { publishedHashKey } from '../processors/sketch/hash.ts';
 import type { CheckpointStore } from './checkpoint/checkpoint.ts';
 import { createLocalCheckpoints } from './checkpoint/local.ts';
 import type { Config, KafkaConnectionConfig, LokiSinkConfig, SinkConfig, SourceConfig } from './config.ts';
+import { LiveCredentials } from './live-credentials.ts';
 import { createDeadLetterFile, type DeadLetter } from './sink/dead-letter.ts';
 import { createQueueLog, createTopicLog, type FindingLog } from './sink/finding-log.ts';
 import { KafkaSink } from './sink/kafka.ts';
@@ -19,11 +20,12 @@ import { createFileSource } from './source/file.ts';
 import { createDrain } from './source/http-drain.ts';
 import { KafkaSource, type OffsetGap } from './source/kafka.ts';
 import type { KafkaConnection } from './source/kafka-client.ts';
+import { KafkaDrain } from './source/kafka-drain.ts';
 import type { Source } from './source/source.ts';
 import { createStdinSource } from './source/stdin.ts';
 
 /** Opens what has to be opened to exist (a drain's journal). */
-export async function sourceOf(config: SourceConfig, stateDir: string, log: Logger): Promise<Source> {
+export async function sourceOf(config: SourceConfig, stateDir: string, log: Logger, credentials?: LiveCredentials): Promise<Source> {
   switch (config.kind) {
     case 'kafka': {
       const { topics, group, instanceId, protocol, from, dataset, format } = config;
@@ -31,8 +33,15 @@ export async function sourceOf(config: SourceConfig, stateDir: string, log: Logg
       return new KafkaSource({ ...connectionOf(config, log), topics, group, instanceId, protocol, from, dataset, format, onGap });
     }
     case 'drain': {
-      const credentials = config.credentials.map((secret) => secret.reveal());
-      return createDrain({ path: config.path, kind: config.posts, credentials, dataset: config.dataset, stateDir, log });
+      const { path, posts: kind, dataset, rateBytesPerSecond: rate, maxBodyBytes, to } = config;
+      const options = {
+        ...{ path, kind, dataset, maxBodyBytes, log },
+        credentials: (credentials ?? new LiveCredentials([config])).of(path),
+        // A second's worth at once: a batch is one burst.
+        rate: rate === undefined ? undefined : { bytesPerSecond: rate, burstBytes: rate },
+      };
+      if (to === 'engine') return createDrain({ ...options, stateDir });
+      return new KafkaDrain({ ...options, kafka: { ...connectionOf(to, log), topic: to.topic } });
     }
     case 'file': {
       const { paths, follow, format, dataset } = config;

@@ -186,6 +186,23 @@ test('a Kafka source may begin at a time', async () => {
   expect(config.sources[0]).toMatchObject({ from: { timestampMs: Date.UTC(2026, 10, 1) } });
 });
 
+test('a drain may have limits, and a topic behind it, over the connection of the Kafka source or one of its own', async () => {
+  const kafka = 'kafka: { brokers: ["a:9092"], topics: [logs], clientId: gauge }';
+  const { sources } = await load(
+    `sources: [{ ${kafka} }, { drain: { to: { kafka: logs }, rate: 1.5MB/s, maxBody: 2MiB } }, { drain: { path: /v1/logs, to: { kafka: { topic: otel, brokers: ["b:9092"] } } } }]`,
+  );
+  expect(sources.slice(1)).toMatchObject([
+    { to: { topic: 'logs', brokers: ['a:9092'], clientId: 'gauge' }, rateBytesPerSecond: 1_500_000, maxBodyBytes: 2 * 1024 ** 2 },
+    { path: '/v1/logs', to: { topic: 'otel', brokers: ['b:9092'], clientId: undefined }, rateBytesPerSecond: undefined },
+  ]);
+});
+
+test('the files of secrets are known, to be watched', async () => {
+  await writeFile(join(dir, 'key'), '0011223344556677');
+  const config = parseConfig('hashKey: "${file:./key}"', join(dir, 'c.yaml'), {});
+  expect(config.secretFiles).toEqual([join(dir, 'key')]);
+});
+
 test('a drain beyond this machine needs credentials, or an empty list that says everybody may send', async () => {
   const http = 'http: { listen: "0.0.0.0:8080" }\n';
   expect(await problemsOf(`${http}sources: [{ drain: {} }]`)).toEqual([
@@ -242,12 +259,12 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ],
   ['sinks: [{ loki: { url: "http://user:pw@127.0.0.1" } }]', 'sinks[0].loki.url: expected a URL without user and password'],
   ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
-  [
-    kafkaSource.replace('topics', 'driver: kafkajs, instanceId: a, topics'),
-    'sources[0].kafka.instanceId: expected driver rdkafka or auto with `instanceId`, found kafkajs',
-  ],
-  [kafkaSource.replace('[logs]', '["/logs-(/"]'), 'sources[0].kafka.topics[0]: expected the name of a topic'],
-  ['sources: [{ drain: { to: { kafka: logs } } }]', 'sources[0].drain.to: not yet'],
+  [`${kafkaSource.replace('topics', 'driver: rdkafka, topics')}`, 'sources[0].kafka.driver: not yet: driver `rdkafka`'],
+  ['sources: [{ drain: { to: { kafka: logs } } }]', 'sources[0].drain.to.kafka: expected brokers, because there is no Kafka source'],
+  ['sources: [{ drain: { to: kafka } }]', 'sources[0].drain.to: expected engine, or {kafka: topic}'],
+  ['sources: [{ drain: { rate: 10MB } }]', 'sources[0].drain.rate: expected bytes a second such as 10MB/s, found "10MB"'],
+  ['sources: [{ drain: { rate: 0B/s } }]', 'sources[0].drain.rate: expected bytes a second'],
+  ['sources: [{ drain: { maxBody: 65MiB } }]', 'sources[0].drain.maxBody: expected a size from 1kB to 64MiB'],
   ['sources: [{ file: { path: x, format: jsn } }]', 'sources[0].file.format: expected one of auto, json', 'did you mean "json"?'],
   ['a: 1\na: 2', 'c.yaml:2: expected every key once in a map'],
 ];
