@@ -259,7 +259,11 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ],
   ['sinks: [{ loki: { url: "http://user:pw@127.0.0.1" } }]', 'sinks[0].loki.url: expected a URL without user and password'],
   ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
-  [`${kafkaSource.replace('topics', 'driver: rdkafka, topics')}`, 'sources[0].kafka.driver: not yet: driver `rdkafka`'],
+  [
+    kafkaSource.replace('topics', 'driver: kafkajs, instanceId: a, topics'),
+    'sources[0].kafka.instanceId: expected driver rdkafka or auto with `instanceId`, found kafkajs',
+  ],
+  [kafkaSource.replace('[logs]', '["/logs-(/"]'), 'sources[0].kafka.topics[0]: expected the name of a topic'],
   ['sources: [{ drain: { to: { kafka: logs } } }]', 'sources[0].drain.to.kafka: expected brokers, because there is no Kafka source'],
   ['sources: [{ drain: { to: kafka } }]', 'sources[0].drain.to: expected engine, or {kafka: topic}'],
   ['sources: [{ drain: { rate: 10MB } }]', 'sources[0].drain.rate: expected bytes a second such as 10MB/s, found "10MB"'],
