@@ -36,6 +36,9 @@ export class KafkaKeeper implements DrainKeeper {
   #waiting: Waiting[] = [];
   #working: Promise<void> | undefined;
   #failing = false;
+  /** A write is under way for longer than a request may wait. */
+  #stalled: string | undefined;
+  #afterFailed = false;
   #closed = false;
   #wake: () => void = () => {};
 
@@ -47,7 +50,7 @@ export class KafkaKeeper implements DrainKeeper {
   }
 
   get trouble(): string | undefined {
-    return this.#writer.health().reason;
+    return this.#writer.health().reason ?? this.#stalled;
   }
 
   /** Rejects with a DependencyError if the topic cannot be reached. */
@@ -90,23 +93,40 @@ export class KafkaKeeper implements DrainKeeper {
     this.#working = undefined;
   }
 
-  /** Whole requests; after a failure one at a time, because one that the broker never takes must not hold up the others. */
-  async #writeGroup(): Promise<void> {
-    let bytes = 0;
-    let count = 0;
-    while (count < this.#waiting.length && (count === 0 || (!this.#failing && bytes + this.#waiting[count].bytes <= maxGroupBytes))) {
-      bytes += this.#waiting[count++].bytes;
+  /**
+   * Requests that have not failed yet share a write; one that has is written by itself, in turn with them: it may be one that the broker
+   * never takes, and must not hold up the others.
+   */
+  #nextGroup(): Waiting[] {
+    const failed = this.#waiting.find(({ wasHeld }) => wasHeld);
+    const fresh = this.#waiting.filter(({ wasHeld }) => !wasHeld);
+    this.#afterFailed = failed !== undefined && (fresh.length === 0 || !this.#afterFailed);
+    const group = new Set<Waiting>();
+    if (this.#afterFailed && failed !== undefined) group.add(failed);
+    else {
+      let bytes = 0;
+      for (const each of fresh) {
+        bytes += each.bytes;
+        if (group.size > 0 && bytes > maxGroupBytes) break;
+        group.add(each);
+      }
     }
-    const group = this.#waiting.splice(0, count);
+    this.#waiting = this.#waiting.filter((each) => !group.has(each));
+    return [...group];
+  }
+
+  async #writeGroup(): Promise<void> {
+    const group = this.#nextGroup();
     try {
       await this.#writer.write(group.flatMap(({ messages }) => messages));
     } catch {
       this.#failing = true;
       for (const waiting of group) this.#tryAgain(waiting);
-      if (this.#waiting.length > 0) await this.#pause(retryAfterMs);
+      if (this.#waiting.length > 0 && this.#waiting.every(({ wasHeld }) => wasHeld)) await this.#pause(retryAfterMs);
       return;
     }
     this.#failing = false;
+    this.#stalled = undefined;
     for (const { answer, settled, timer } of group) {
       clearTimeout(timer);
       answer(undefined);
@@ -121,6 +141,7 @@ export class KafkaKeeper implements DrainKeeper {
     try {
       await this.#writer.open();
       this.#failing = false;
+      this.#stalled = undefined;
     } catch {
       // `trouble` says it.
     }
@@ -142,7 +163,11 @@ export class KafkaKeeper implements DrainKeeper {
     waiting.expired = true;
     const at = this.#waiting.indexOf(waiting);
     waiting.answer(this.trouble ?? `topic ${this.#topic} has not taken them in time`);
-    if (at < 0) return;
+    if (at < 0) {
+      // Its write is under way, and nobody knows yet what comes of it.
+      this.#stalled = `topic ${this.#topic} has not taken what was written in time`;
+      return;
+    }
     this.#waiting.splice(at, 1);
     waiting.settled(false);
   }
