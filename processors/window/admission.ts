@@ -33,6 +33,18 @@ export interface Answer {
   hidden: number;
 }
 
+export interface AdmissionSpec {
+  readonly keys: KeyIndex;
+  readonly columns: SlotColumns;
+  readonly views: readonly View[];
+  /** Panes of the longest window. */
+  readonly windowPanes: number;
+  /** Of these, two are remembered: at least a window and the lateness, so that they cover all that a window can hold. */
+  readonly generationPanes: number;
+  /** What the group's memory can come to. */
+  readonly mostBytes: number;
+}
+
 export class Admission {
   /** Bytes that the sketch takes once there is pressure. */
   readonly sketchBytes: number;
@@ -40,36 +52,34 @@ export class Admission {
   private readonly columns: SlotColumns;
   private readonly views: readonly View[];
   private readonly windowPanes: number;
+  private readonly generationPanes: number;
   private sketch: CountMin | undefined;
-  /** The newest generation in which a newcomer had to ask. */
-  private lastAsked = 0;
+  /** The newest pane that a newcomer was refused in, or an evicted key had counted in. */
+  private newestMissed = 0;
   /** By slot, once there has been pressure: what its key may have counted before it got its place, and the pane it got it in. */
   private errs = new Uint16Array(0);
   private errPanes = new Uint32Array(0);
   private readonly answer: Answer = { estimate: 0, victim: -1, hidden: 0 };
 
-  /** @param mostBytes what the group's memory can come to */
-  constructor(keys: KeyIndex, columns: SlotColumns, views: readonly View[], windowPanes: number, mostBytes: number) {
+  constructor({ keys, columns, views, windowPanes, generationPanes, mostBytes }: AdmissionSpec) {
     this.keys = keys;
     this.columns = columns;
     this.views = views;
     this.windowPanes = windowPanes;
+    this.generationPanes = generationPanes;
     this.sketchBytes = CountMin.bytesFor(widthFor(mostBytes));
   }
 
   /** Counts a newcomer that finds no room, and says whose place it gets. */
   ask(low: number, high: number, pane: number): Answer {
     const { answer, columns } = this;
-    const generation = this.generationOf(pane);
-    this.sketch ??= new CountMin(this.sketchBytes / CountMin.bytesFor(1), generation);
-    this.sketch.advance(generation);
-    this.lastAsked = Math.max(this.lastAsked, generation);
-    answer.estimate = this.sketch.add(low, high);
+    answer.estimate = this.counting(pane).add(low, high);
+    this.newestMissed = Math.max(this.newestMissed, pane);
     answer.victim = -1;
     answer.hidden = leastEstimate - 1;
     if (answer.estimate < leastEstimate) return answer;
     const victim = this.leastCounted(low, high, pane);
-    const count = victim === -1 ? answer.estimate : columns.recent(victim, generation, this.windowPanes);
+    const count = victim === -1 ? answer.estimate : columns.recent(victim, this.generationOf(pane), this.generationPanes);
     const idle = victim !== -1 && columns.newestPane[victim] <= pane - this.windowPanes;
     if (idle || answer.estimate > count) answer.victim = victim;
     else answer.hidden = count;
@@ -78,7 +88,7 @@ export class Admission {
 
   /** The least-counted key, the oldest of equals, of those that this hash picks and nobody watches: its slot, or -1. */
   leastCounted(low: number, high: number, pane: number): number {
-    const { keys, columns, windowPanes } = this;
+    const { keys, columns, generationPanes } = this;
     const generation = this.generationOf(pane);
     let best = -1;
     let bestCount = 0;
@@ -86,7 +96,7 @@ export class Admission {
       const slot = pick(low, high, probe, keys.slotLimit);
       if (!keys.holds(slot)) continue;
       seen++;
-      const count = columns.recent(slot, generation, windowPanes);
+      const count = columns.recent(slot, generation, generationPanes);
       if (best !== -1 && (count > bestCount || (count === bestCount && !this.isOlder(slot, best)))) continue;
       if (this.isWatched(slot)) continue;
       best = slot;
@@ -97,9 +107,7 @@ export class Admission {
 
   /** How often a newcomer may have come in vain before now. */
   missed(low: number, high: number, pane: number): number {
-    if (this.sketch === undefined) return 0;
-    this.sketch.advance(this.generationOf(pane));
-    return this.sketch.estimate(low, high);
+    return this.sketch === undefined ? 0 : this.counting(pane).estimate(low, high);
   }
 
   /** A slot was given to a key that may have come `err` times before. */
@@ -107,13 +115,15 @@ export class Admission {
     if (err === 0 && slot >= this.errs.length) return;
     if (slot >= this.errs.length) this.growErrs(slot + 1);
     this.errs[slot] = err;
-    this.errPanes[slot] = pane;
+    // What was missed may be newer than the match that the key got its place with.
+    this.errPanes[slot] = Math.max(pane, this.newestMissed);
   }
 
   /** A key is about to lose its slot: if it comes back, what it had counted is known. */
   evicted(slot: number, pane: number): void {
-    const { keys, columns, windowPanes } = this;
-    this.sketch?.raise(keys.low(slot), keys.high(slot), columns.recent(slot, this.generationOf(pane), windowPanes));
+    const { keys, columns, generationPanes } = this;
+    this.counting(pane).raise(keys.low(slot), keys.high(slot), columns.recent(slot, this.generationOf(pane), generationPanes));
+    this.newestMissed = Math.max(this.newestMissed, pane, columns.newestPane[slot]);
   }
 
   /** Matches that the slot's key may have had in the window from `firstPane` on before it got its place. */
@@ -124,7 +134,7 @@ export class Admission {
 
   /** Forgets the sketch when no window can tell any more that there was pressure. */
   closed(pane: number): void {
-    if (this.sketch === undefined || this.generationOf(pane) <= this.lastAsked + 2) return;
+    if (this.sketch === undefined || this.generationOf(pane) <= this.generationOf(this.newestMissed) + 2) return;
     this.sketch = undefined;
     this.errs = new Uint16Array(0);
     this.errPanes = new Uint32Array(0);
@@ -136,7 +146,7 @@ export class Admission {
 
   snapshot(out: SnapshotWriter): void {
     out.section('admission');
-    out.f64(this.lastAsked);
+    out.f64(this.newestMissed);
     out.array(this.errs);
     out.array(this.errPanes);
     out.u32(this.sketch === undefined ? 0 : 1);
@@ -145,14 +155,21 @@ export class Admission {
 
   restore(from: SnapshotReader): void {
     from.section('admission');
-    this.lastAsked = from.f64();
+    this.newestMissed = from.f64();
     this.errs = from.u16s();
     this.errPanes = from.u32s();
     this.sketch = from.u32() === 1 ? CountMin.restore(from) : undefined;
   }
 
   private generationOf(pane: number): number {
-    return Math.floor(pane / this.windowPanes);
+    return Math.floor(pane / this.generationPanes);
+  }
+
+  private counting(pane: number): CountMin {
+    const generation = this.generationOf(pane);
+    this.sketch ??= new CountMin(this.sketchBytes / CountMin.bytesFor(1), generation);
+    this.sketch.advance(generation);
+    return this.sketch;
   }
 
   private isWatched(slot: number): boolean {

@@ -41,6 +41,7 @@ export class KeyedWindows {
   private readonly measure: Measure;
   private readonly views: readonly View[];
   private readonly longestPanes: number;
+  private readonly generationPanes: number;
   private readonly places: Places;
   private readonly flaws = new Flaws();
   private readonly open = new Map<number, OpenPane>();
@@ -57,9 +58,11 @@ export class KeyedWindows {
     this.measure = measure;
     this.views = views.map((view) => new View(view));
     this.longestPanes = Math.max(...views.map(({ panesPerWindow }) => panesPerWindow));
+    this.generationPanes = this.longestPanes + Math.ceil(spec.latenessMs / spec.slideMs) + 1;
     this.pressureJudge = bounds.judge;
     const { share, evicted } = bounds;
-    this.places = new Places({ share, evicted, measure, views: this.views, open: this.open, windowPanes: this.longestPanes });
+    const { open, longestPanes: windowPanes, generationPanes } = this;
+    this.places = new Places({ share, evicted, measure, views: this.views, open, windowPanes, generationPanes });
     this.paneClose = new PaneClose(spec.slideMs, measure, this.places, this.flaws);
   }
 
@@ -72,6 +75,12 @@ export class KeyedWindows {
     return this.places.pressure.lostIn(this.lastClosed - this.longestPanes + 2, Number.POSITIVE_INFINITY);
   }
 
+  /** Bytes of state, which decide who gets a place: the same after a restore. */
+  get stateBytes(): number {
+    return this.places.bytes();
+  }
+
+  /** Bytes held, caches included. */
   bytes(): number {
     return this.places.bytes() + (this.measure.cacheBytes?.() ?? 0);
   }
@@ -99,7 +108,7 @@ export class KeyedWindows {
     if (columns.touchedPane[slot] !== pane) {
       columns.touchedPane[slot] = pane;
       columns.touchedPlace[slot] = open.touch(slot, match.keyLow);
-      columns.sees(slot, pane, this.longestPanes);
+      columns.sees(slot, pane, this.generationPanes);
     }
     columns.counts[slot]++;
     open.offer(columns.touchedPlace[slot], match.timeMs, match.sampleHash, match.partition, match.offset);
@@ -149,7 +158,7 @@ export class KeyedWindows {
     this.lastClosed = pane;
     if (open !== undefined) yield* this.paneClose.fold(open, pane);
     for (const view of this.views) yield* this.paneClose.judgeAll(view, open, pane);
-    if (this.places.pressure.any || this.pressureWatched) this.closePressure(pane);
+    if (this.places.pressed || this.pressureWatched) this.closePressure(pane);
     if (pane >= this.nextSweep) yield* this.sweep(pane);
     this.places.check(pane + 1);
   }

@@ -33,6 +33,8 @@ export interface PlacesSpec {
   readonly open: ReadonlyMap<number, OpenPane>;
   /** Of the longest window. */
   readonly windowPanes: number;
+  /** Counts of keys are kept by generations of this many panes. */
+  readonly generationPanes: number;
   /** A key had to make room. */
   evicted(): void;
 }
@@ -47,10 +49,11 @@ export class Places {
   private sinceCheck = 0;
 
   constructor(spec: PlacesSpec) {
-    const { share, views, windowPanes } = spec;
+    const { keys, columns } = this;
+    const { share, windowPanes } = spec;
     this.spec = spec;
     this.room = new Room(share);
-    this.admission = new Admission(this.keys, this.columns, views, windowPanes, share.mostBytes);
+    this.admission = new Admission({ ...spec, keys, columns, mostBytes: share.mostBytes });
     this.pressure = new Pressure(windowPanes);
   }
 
@@ -61,6 +64,11 @@ export class Places {
     for (const view of views) bytes += view.bytes();
     for (const pane of open.values()) bytes += pane.bytes();
     return bytes;
+  }
+
+  /** Whether anything is kept because memory was spent. */
+  get pressed(): boolean {
+    return this.pressure.any || this.admission.bytes() > 0;
   }
 
   /** A match is about to be added in `pane`: now and then the moment to look at the memory. */
@@ -167,7 +175,7 @@ export class Places {
       keys: keys.size,
       growth: keys.nextGrows ? keys.slotLimit * slotGrowth * (bytesPerSlot + otherBytesPerSlot) : 0,
       reserve: admission.bytes() === 0 ? admission.sketchBytes : 0,
-      generation: Math.floor(pane / this.spec.windowPanes),
+      generation: Math.floor(pane / this.spec.generationPanes),
     });
   }
 
