@@ -3,7 +3,7 @@
  * that state can be snapshotted, and is forgotten with the slot.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
-import type { ClosedWindow } from '../window/closed-window.ts';
+import type { ClosedWindow, QuietKeys } from '../window/closed-window.ts';
 
 /** What a detector says of one window. Reused: the caller copies what it keeps. */
 export interface Verdict {
@@ -19,8 +19,8 @@ export interface Detector {
   readonly name: string;
   /** What its value is, for a finding whose value is not the measure's. */
   readonly measureName?: string;
-  /** True if a key can begin to fire without new matches (a falling average, a silence): then every key is judged at every close. */
-  readonly watchesQuietKeys: boolean;
+  /** Whether a key can begin to fire without new matches. */
+  readonly quietKeys: QuietKeys;
   judge(window: ClosedWindow, verdict: Verdict): void;
   /** True while the slot must be kept although its window may be empty. */
   holds(slot: number): boolean;

@@ -16,7 +16,7 @@ const forgetAfterMs = 24 * 3_600_000;
 export class Silence implements Detector {
   readonly name = 'silence';
   readonly measureName = 'silence (ms)';
-  readonly watchesQuietKeys = true;
+  readonly quietKeys = 'all';
   private readonly spec: SilenceSpec;
   /** Slots whose silence is long over the limit; nothing but this is state, and it follows from the next judgement. */
   private readonly given = new Set<number>();

@@ -1,14 +1,14 @@
 /** `above: n` and `below: n`, with `for` to hold: fires when the value has been on the wrong side at every close for that long. */
 import type { DetectorSpec } from '../rule.ts';
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
-import type { ClosedWindow } from '../window/closed-window.ts';
+import type { ClosedWindow, QuietKeys } from '../window/closed-window.ts';
 import type { Detector, Verdict } from './detector.ts';
 
 export type ThresholdSpec = Extract<DetectorSpec, { kind: 'above' | 'below' }>;
 
 export class Threshold implements Detector {
   readonly name: string;
-  readonly watchesQuietKeys: boolean;
+  readonly quietKeys: QuietKeys;
   private readonly threshold: number;
   private readonly forMs: number;
   private readonly isBelow: boolean;
@@ -21,7 +21,7 @@ export class Threshold implements Detector {
     this.isBelow = spec.kind === 'below';
     this.threshold = spec.threshold;
     this.forMs = spec.forMs;
-    this.watchesQuietKeys = this.isBelow || !monotone;
+    this.quietKeys = this.isBelow || !monotone ? 'changed' : 'none';
   }
 
   judge(window: ClosedWindow, verdict: Verdict): void {

@@ -86,6 +86,11 @@ export class Distinct implements Measure {
     return closedExact && this.exactUnion(slot, firstPane, lastPane) >= 0 ? 0 : relativeError(this.registers.length);
   }
 
+  /** Which pane a value was last seen in moves; only the start of the window is known without looking at all of them. */
+  oldestPane(_slot: number, firstPane: number): number {
+    return firstPane;
+  }
+
   expire(slot: number, firstPane: number): boolean {
     const noneOpen = this.open.expire(slot, firstPane, this.releaseEntry);
     const id = this.exact.foreign(slot);

@@ -22,6 +22,11 @@ export interface Measure {
   value(slot: number, firstPane: number, lastPane: number): number;
   /** Standard error of that value, relative (0.023 = 2.3 %); 0 where it is exact. */
   valueError(slot: number, firstPane: number, lastPane: number): number;
+  /**
+   * The oldest pane from `firstPane` on that holds something of the slot, Infinity if none does: while it stays in the window, only new
+   * matches change the value. An earlier pane than that is right too, but costs a judgement.
+   */
+  oldestPane(slot: number, firstPane: number): number;
   /** Forgets panes before `firstPane`. Returns true if nothing is left in the slot. */
   expire(slot: number, firstPane: number): boolean;
   /** Gives the slot's memory back. */

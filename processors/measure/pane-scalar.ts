@@ -44,6 +44,10 @@ export abstract class PaneScalar implements Measure {
     return 0;
   }
 
+  oldestPane(slot: number, firstPane: number): number {
+    return this.table.oldestPane(slot, firstPane);
+  }
+
   expire(slot: number, firstPane: number): boolean {
     return this.table.expire(slot, firstPane);
   }

@@ -63,6 +63,18 @@ export class PaneTable {
     return address;
   }
 
+  /** The smallest pane from `firstPane` on that has an entry; Infinity if there is none. */
+  oldestPane(slot: number, firstPane: number): number {
+    const length = this.length(slot);
+    let oldest = Number.POSITIVE_INFINITY;
+    if (length === 0) return oldest;
+    const first = this.slots[2 * slot];
+    const words = this.slab.chunks[first >>> 16];
+    const end = (first & 0xffff) + (length << this.entryLog2);
+    for (let at = first & 0xffff; at < end; at += 1 << this.entryLog2) if (words[at] >= firstPane && words[at] < oldest) oldest = words[at];
+    return oldest;
+  }
+
   /**
    * Removes the entries of panes before `firstPane`, calling `dropped` with the address of each before it goes. Returns true if the slot
    * has none left.

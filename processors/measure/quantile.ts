@@ -82,6 +82,10 @@ export class Quantile implements Measure {
     return this.ask(slot, firstPane, lastPane).error;
   }
 
+  oldestPane(slot: number, firstPane: number): number {
+    return this.table.oldestPane(slot, firstPane);
+  }
+
   expire(slot: number, firstPane: number): boolean {
     this.answer.slot = -1;
     this.tree.expire(slot, firstPane);

@@ -82,6 +82,11 @@ export class RecentCount implements Measure {
     return 0;
   }
 
+  /** A real-time window reaches a pane further back: judged always. */
+  oldestPane(_slot: number, firstPane: number): number {
+    return firstPane;
+  }
+
   expire(slot: number, firstPane: number): boolean {
     return this.table.expire(slot, firstPane, this.releaseEntry);
   }

@@ -48,6 +48,12 @@ export const Interest = {
   samples: 2,
 } as const;
 
+/**
+ * Which keys that nothing new came for are judged all the same: none; those from whose window an old pane has gone since (a falling
+ * average); all of them, because time alone may change the verdict (a silence), or because every window is asked for (scores).
+ */
+export type QuietKeys = 'none' | 'changed' | 'all';
+
 export interface WindowJudge {
   /** Returns `Interest` bits. */
   judge(window: ClosedWindow): number;

@@ -231,7 +231,7 @@ export class KeyedWindows {
 
   /** Closed panes may be skipped where nothing would be judged; with quiet keys to judge, every pane has work. */
   private nextPane(): number {
-    const anyQuiet = this.views.some((view) => view.watched.size > 0 || (view.judgeQuietKeys && this.places.keys.size > 0));
+    const anyQuiet = this.views.some((view) => view.watched.size > 0 || (view.quietKeys !== 'none' && this.places.keys.size > 0));
     const every = (anyQuiet || this.pressureWatched) && this.lastClosed >= 0;
     let next = every ? this.lastClosed + 1 : this.places.pressure.nextPane;
     for (const pane of this.open.keys()) if (pane < next) next = pane;

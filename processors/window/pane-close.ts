@@ -60,11 +60,14 @@ export class PaneClose {
     const { keys, columns } = this.places;
     const { closingPane, closingPlace, lastEventMs } = columns;
     this.fillFlaws(view, pane);
-    if (view.judgeQuietKeys) {
+    if (view.quietKeys !== 'none') {
       for (let slot = 0; slot < keys.slotLimit; slot++) {
         if (slot % sliceKeys === sliceKeys - 1) yield;
         // A key of which only open panes know something is not there yet.
-        if (keys.holds(slot) && lastEventMs[slot] !== Number.NEGATIVE_INFINITY) this.judgeSlot(view, slot, pane, open);
+        if (!keys.holds(slot) || lastEventMs[slot] === Number.NEGATIVE_INFINITY) continue;
+        if (closingPane[slot] !== pane && !view.mayChange(slot, pane)) continue;
+        this.judgeSlot(view, slot, pane, open);
+        if (view.quietKeys === 'changed') view.unchangedSince(slot, this.measure.oldestPane(slot, pane - view.panesPerWindow + 1));
       }
       return;
     }

@@ -1,28 +1,31 @@
 /**
  * Key text by slot, as UTF-8 in growing buffers: a JavaScript string per key would cost more than the key's counts. Freed text leaves a
- * hole; a segment is packed anew when holes are more than a quarter of it. There are 64 segments so that no packing or growth takes long.
+ * hole; a segment is packed anew when holes are more than a quarter of it. A segment holds the texts of 4,096 slots, so that no packing or
+ * growth takes long, and because slots are handed out in order they do not all grow at once.
  */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import { widen } from '../typed-arrays.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const segmentBits = 6;
-const segmentCount = 1 << segmentBits;
+const segmentBits = 12;
+const segmentMask = (1 << segmentBits) - 1;
 
 export class TextArena {
-  private readonly segments = Array.from({ length: segmentCount }, () => new Segment());
+  private segments: Segment[] = [];
 
   set(slot: number, text: string): void {
-    this.segments[slot & (segmentCount - 1)].set(slot >>> segmentBits, text);
+    const segment = slot >>> segmentBits;
+    while (segment >= this.segments.length) this.segments.push(new Segment());
+    this.segments[segment].set(slot & segmentMask, text);
   }
 
   get(slot: number): string {
-    return this.segments[slot & (segmentCount - 1)].get(slot >>> segmentBits);
+    return this.segments[slot >>> segmentBits].get(slot & segmentMask);
   }
 
   free(slot: number): void {
-    this.segments[slot & (segmentCount - 1)].free(slot >>> segmentBits);
+    this.segments[slot >>> segmentBits].free(slot & segmentMask);
   }
 
   /** Bytes held, slack included. */
@@ -31,15 +34,17 @@ export class TextArena {
   }
 
   snapshot(out: SnapshotWriter): void {
+    out.u32(this.segments.length);
     for (const segment of this.segments) segment.snapshot(out);
   }
 
   restore(from: SnapshotReader): void {
+    this.segments = Array.from({ length: from.u32() }, () => new Segment());
     for (const segment of this.segments) segment.restore(from);
   }
 }
 
-/** The texts of every 64th slot. */
+/** The texts of 4,096 slots. */
 class Segment {
   private bytes = new Uint8Array(0);
   private used = 0;

@@ -1,6 +1,7 @@
 /** One rule's look at windows that several rules may share: its own length of window, its judge, the keys it watches and their samples. */
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
-import { type ClosedWindow, Interest, type SampleRef, type WindowJudge } from './closed-window.ts';
+import { widen } from '../typed-arrays.ts';
+import { type ClosedWindow, Interest, type QuietKeys, type SampleRef, type WindowJudge } from './closed-window.ts';
 import { KeptSamples } from './kept-samples.ts';
 
 /** An entry of `watched`, an episode with its entry, a mute or a hold: some 400 bytes of objects and Map entries in V8. */
@@ -9,25 +10,26 @@ const bytesPerWatched = 400;
 export interface ViewSpec {
   readonly panesPerWindow: number;
   readonly judge: WindowJudge;
-  /** Judge every key at every close, not only those that something new came for (a falling average, a silence, a score of each window). */
-  readonly judgeQuietKeys: boolean;
+  readonly quietKeys: QuietKeys;
   /** Judge a key as soon as a match comes for it. */
   readonly early: boolean;
 }
 
 export class View {
   readonly panesPerWindow: number;
-  readonly judgeQuietKeys: boolean;
+  readonly quietKeys: QuietKeys;
   readonly early: boolean;
   /** Slots to judge again at the next close although nothing new may come. */
   readonly watched = new Set<number>();
   readonly kept = new KeptSamples();
   private readonly judge: WindowJudge;
+  /** By slot: the pane whose close is the first that changes the window of a key nothing new comes for. A cache; 0 = not known. */
+  private changesAt = new Uint32Array(0);
 
   constructor(spec: ViewSpec) {
     this.panesPerWindow = spec.panesPerWindow;
     this.judge = spec.judge;
-    this.judgeQuietKeys = spec.judgeQuietKeys;
+    this.quietKeys = spec.quietKeys;
     this.early = spec.early;
   }
 
@@ -46,6 +48,18 @@ export class View {
     if (samples.length > 0) this.kept.keep(slot, pane, samples);
   }
 
+  /** Whether a key that nothing new came for may be judged otherwise at this pane than at the last one. */
+  mayChange(slot: number, pane: number): boolean {
+    return this.quietKeys === 'all' || slot >= this.changesAt.length || pane >= this.changesAt[slot] || this.watched.has(slot);
+  }
+
+  /** The oldest data in the window of a key that was judged lies in `oldestPane`. */
+  unchangedSince(slot: number, oldestPane: number): void {
+    if (slot >= this.changesAt.length)
+      this.changesAt = widen(this.changesAt, new Uint32Array(Math.max(32, slot + 1, this.changesAt.length * 2)));
+    this.changesAt[slot] = Math.min(oldestPane + this.panesPerWindow, 0xffffffff);
+  }
+
   /** Judges a window that is still open. */
   judgeOpen(window: ClosedWindow): void {
     if (this.judge.judge(window) & Interest.watch) this.watched.add(window.slot);
@@ -55,6 +69,7 @@ export class View {
     this.judge.release(slot);
     this.kept.drop(slot);
     this.watched.delete(slot);
+    if (slot < this.changesAt.length) this.changesAt[slot] = 0;
   }
 
   /** About what is held for keys that are watched or half way to firing: an episode, a mute, the start of a hold, samples. */
@@ -71,5 +86,6 @@ export class View {
     this.kept.restore(from);
     this.watched.clear();
     for (const slot of from.u32s()) this.watched.add(slot);
+    this.changesAt.fill(0);
   }
 }

@@ -23,7 +23,7 @@ const judge: WindowJudge = { judge: () => Interest.none, release: () => {} };
 /** Windows of one rule, and the measure they hold their values in. */
 export function windowsOf(spec: MeasureSpec, windowPanes: number): { windows: KeyedWindows; measure: Measure } {
   const measure = createMeasure(spec, { sizeMs: windowPanes * slideMs, slideMs, latenessMs: 0 });
-  const view = { panesPerWindow: windowPanes, judge, judgeQuietKeys: false, early: false };
+  const view = { panesPerWindow: windowPanes, judge, quietKeys: 'none' as const, early: false };
   return { windows: new KeyedWindows({ slideMs, latenessMs: 0 }, measure, [view]), measure };
 }
 
