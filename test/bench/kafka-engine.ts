@@ -12,8 +12,10 @@ import { createLocalCheckpoints } from '../../src/checkpoint/local.ts';
 import { Engine } from '../../src/engine.ts';
 import { KafkaSink } from '../../src/sink/kafka.ts';
 import { KafkaSource } from '../../src/source/kafka.ts';
+import type { KafkaDriver } from '../../src/source/kafka-driver.ts';
 import type { Positions, RecordIntake } from '../../src/source/source.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka-broker.ts';
+import { kafkaDrivers } from '../support/kafka-drivers.ts';
 import { benchRules } from './bench-rules.ts';
 import { type Figure, median, spread } from './figure.ts';
 import { consumeBare, produceLines } from './kafka.ts';
@@ -58,41 +60,57 @@ export async function benchKafkaEngine(print: (line: string) => void = console.l
     await broker.createTopics({ topic, partitions });
     const { lines, meanBytes } = appLines(records, 100_000, linesPerSecond);
     await produceLines(broker.brokers, topic, partitions, lines);
-    const bare: number[] = [];
-    const engine: number[] = [];
-    let findings = 0;
-    for (let round = 0; round < rounds; round++) {
-      bare.push(await consumeBare(broker.brokers, topic, records));
-      const run = await runEngine(broker, topic, records, round);
-      engine.push(run.recordsPerSecond);
-      findings = run.findings;
-      print(`- round ${round + 1}: bare ${bare[round].toFixed(0)}/s, engine ${engine[round].toFixed(0)}/s, ${findings} findings`);
+    const figures: Figure[] = [];
+    for (const driver of kafkaDrivers) {
+      const load = `${records / 1000}k records of ${meanBytes.toFixed(0)} B, ${partitions} partitions`;
+      figures.push(...(await benchDriver(broker, driver, topic, records, load, print)));
     }
-    const shares = engine.map((rate, round) => rate / bare[round]);
-    const load = `${records / 1000}k records of ${meanBytes.toFixed(0)} B, ${partitions} partitions, ${findings} findings`;
-    return [
-      { name: 'topic to findings', value: median(engine), unit: 'events/s', note: load },
-      { name: 'bare client', value: median(bare), unit: 'records/s', note: 'kafkajs eachBatch, the same topic' },
-      { name: 'share of the bare client', value: median(shares), unit: 'x', note: spread(shares) },
-    ];
+    return figures;
   } finally {
     await broker.stop();
   }
 }
 
+async function benchDriver(
+  broker: KafkaBroker,
+  driver: KafkaDriver,
+  topic: string,
+  records: number,
+  load: string,
+  print: (line: string) => void,
+): Promise<Figure[]> {
+  const bare: number[] = [];
+  const engine: number[] = [];
+  let findings = 0;
+  for (let round = 0; round < rounds; round++) {
+    bare.push(await consumeBare(broker.brokers, topic, records, driver));
+    const run = await runEngine(broker, driver, topic, records, round);
+    engine.push(run.recordsPerSecond);
+    findings = run.findings;
+    print(`- ${driver}, round ${round + 1}: bare ${bare[round].toFixed(0)}/s, engine ${engine[round].toFixed(0)}/s, ${findings} findings`);
+  }
+  const shares = engine.map((rate, round) => rate / bare[round]);
+  return [
+    { name: `topic to findings, ${driver}`, value: median(engine), unit: 'events/s', note: `${load}, ${findings} findings` },
+    { name: `bare client, ${driver}`, value: median(bare), unit: 'records/s', note: 'the same topic' },
+    { name: `share of the bare client, ${driver}`, value: median(shares), unit: 'x', note: spread(shares) },
+  ];
+}
+
 /** Reads the topic from its beginning as a group of its own, into a findings topic of its own; the findings are counted there. */
-async function runEngine(broker: KafkaBroker, topic: string, records: number, round: number): Promise<Run> {
-  const findingsTopic = `${topic}-findings-${round}`;
+async function runEngine(broker: KafkaBroker, driver: KafkaDriver, topic: string, records: number, round: number): Promise<Run> {
+  const findingsTopic = `${topic}-findings-${driver}-${round}`;
   await broker.createTopics({ topic: findingsTopic });
   const dir = mkdtempSync(join(tmpdir(), 'streamgauge-bench-'));
   const { brokers } = broker;
   try {
-    const source = new TimedSource({ brokers, topics: [topic], group: findingsTopic, from: 'earliest', dataset: 'app', format: 'json' });
+    const place = { brokers, driver, topics: [topic], group: findingsTopic };
+    const source = new TimedSource({ ...place, from: 'earliest', dataset: 'app', format: 'json' });
     const pipeline = new Pipeline(benchRules({ window, detect }));
     const engine = new Engine({
       pipeline,
       sources: [source],
-      sinks: [new KafkaSink({ brokers, topic: findingsTopic })],
+      sinks: [new KafkaSink({ brokers, driver, topic: findingsTopic })],
       checkpoints: createLocalCheckpoints({ dir, identity: 'bench' }),
       log: pino({ level: 'silent' }),
       clock: Date.now,

@@ -1,11 +1,16 @@
 /** What the bare Kafka client does on this machine: the rate that the engine's own is a share of. */
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
+import type { KafkaDriver } from '../../src/source/kafka-driver.ts';
+import { connectRd, loadRdkafka, memberSettings, type RdMessage, rdFailure } from '../../src/source/rdkafka-client.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka-broker.ts';
+import { kafkaDrivers } from '../support/kafka-drivers.ts';
 
 export interface KafkaClientRate {
+  readonly driver: KafkaDriver;
   readonly records: number;
   readonly bytesPerRecord: number;
   readonly partitions: number;
+  /** Of kafkajs, which writes what both read. */
   readonly produceRecordsPerSecond: number;
   readonly consumeRecordsPerSecond: number;
 }
@@ -37,8 +42,42 @@ export async function produceLines(brokers: string[], topic: string, partitions:
   }
 }
 
-/** Bare kafkajs: `eachBatch` that looks at every message's length and does nothing else. Resolves with records per second. */
-export async function consumeBare(brokers: string[], topic: string, expected: number): Promise<number> {
+/** The bare client: looks at every message's length and does nothing else. Resolves with records per second. */
+export function consumeBare(brokers: string[], topic: string, expected: number, driver: KafkaDriver = 'kafkajs'): Promise<number> {
+  return driver === 'kafkajs' ? consumeKafkajs(brokers, topic, expected) : consumeRdkafka(brokers, topic, expected);
+}
+
+/** `consume(1000)` in a row, with the settings of the source. */
+async function consumeRdkafka(brokers: string[], topic: string, expected: number): Promise<number> {
+  const { module, reason } = loadRdkafka();
+  if (module === undefined) throw new Error(`node-rdkafka does not load: ${reason}`);
+  const settings = memberSettings({ brokers, topics: [topic], group: `bench-${Date.now()}`, dataset: 'app', format: 'auto' });
+  const consumer = new module.KafkaConsumer(settings, { 'auto.offset.reset': 'earliest' });
+  consumer.setDefaultConsumeTimeout(100);
+  await connectRd(consumer, 10_000);
+  consumer.subscribe([topic]);
+  try {
+    let count = 0;
+    let bytes = 0;
+    let began = 0;
+    while (count < expected) {
+      const messages = await new Promise<RdMessage[]>((resolve, reject) => {
+        consumer.consume(1_000, (error, found = []) => (error ? reject(rdFailure(error)) : resolve(found)));
+      });
+      if (began === 0 && messages.length > 0) began = performance.now();
+      for (const { value } of messages) bytes += value?.length ?? 0;
+      count += messages.length;
+    }
+    const tookMs = performance.now() - began;
+    if (bytes === 0) throw new Error(`${topic}: ${count} records without a byte`);
+    return (count / tookMs) * 1000;
+  } finally {
+    await new Promise<void>((resolve) => consumer.disconnect(resolve));
+  }
+}
+
+/** `eachBatch`. */
+async function consumeKafkajs(brokers: string[], topic: string, expected: number): Promise<number> {
   const consumer = new Kafka({ brokers, logLevel: logLevel.NOTHING }).consumer({ groupId: `bench-${Date.now()}`, maxWaitTimeInMs: 500 });
   await consumer.connect();
   await consumer.subscribe({ topics: [topic], fromBeginning: true });
@@ -68,10 +107,10 @@ export async function consumeBare(brokers: string[], topic: string, expected: nu
 }
 
 /**
- * Produces and consumes `records` messages of 375 bytes over 4 partitions with nothing but kafkajs. Starts a broker unless it is given
- * one; consumes three times and takes the median.
+ * Produces `records` messages of 375 bytes over 4 partitions, and consumes them with nothing but each driver that loads. Starts a broker
+ * unless it is given one; the drivers take turns three times, and the median is taken.
  */
-export async function benchKafkaClient(records = 400_000, given?: KafkaBroker): Promise<KafkaClientRate> {
+export async function benchKafkaClient(records = 400_000, given?: KafkaBroker): Promise<KafkaClientRate[]> {
   const broker = given ?? (await startKafka());
   const partitions = 4;
   const bytesPerRecord = 375;
@@ -80,10 +119,14 @@ export async function benchKafkaClient(records = 400_000, given?: KafkaBroker): 
     await broker.createTopics({ topic, partitions });
     const value = Buffer.alloc(bytesPerRecord, 'x');
     const produceRecordsPerSecond = await produceLines(broker.brokers, topic, partitions, repeat(value, records));
-    const rates: number[] = [];
-    for (let run = 0; run < 3; run++) rates.push(await consumeBare(broker.brokers, topic, records));
-    rates.sort((a, b) => a - b);
-    return { records, bytesPerRecord, partitions, produceRecordsPerSecond, consumeRecordsPerSecond: rates[1] };
+    const rates = new Map<KafkaDriver, number[]>(kafkaDrivers.map((driver) => [driver, []]));
+    for (let run = 0; run < 3; run++) {
+      for (const [driver, list] of rates) list.push(await consumeBare(broker.brokers, topic, records, driver));
+    }
+    return [...rates].map(([driver, list]) => {
+      const consumeRecordsPerSecond = list.sort((a, b) => a - b)[1];
+      return { driver, records, bytesPerRecord, partitions, produceRecordsPerSecond, consumeRecordsPerSecond };
+    });
   } finally {
     if (!given) await broker.stop();
   }
