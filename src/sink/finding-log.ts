@@ -111,10 +111,14 @@ class QueueLog implements FindingLog {
   /** An older mark after a power loss costs repeats, which are harmless, so it is not synced. */
   private async commit(next: number): Promise<void> {
     if (next <= this.shipped) return;
-    await writeFile(`${this.shippedFile}.new`, JSON.stringify({ next }));
-    await rename(`${this.shippedFile}.new`, this.shippedFile);
-    this.shipped = next;
-    await this.opened().trim(next);
+    try {
+      await writeFile(`${this.shippedFile}.new`, JSON.stringify({ next }));
+      await rename(`${this.shippedFile}.new`, this.shippedFile);
+      this.shipped = next;
+      await this.opened().trim(next);
+    } catch (cause) {
+      throw new DependencyError(`${this.shippedFile} cannot be written: ${(cause as Error).message}; is the disk full?`, { cause });
+    }
   }
 
   private async readShipped(): Promise<number> {

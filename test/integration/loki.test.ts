@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../processors/detect/finding.ts';
 import { toOcsf } from '../../processors/detect/ocsf.ts';
@@ -7,7 +8,7 @@ import { findingSchema } from '../../schemas/finding.ts';
 import { LokiWriter } from '../../src/sink/loki.ts';
 import { lokiEntry } from '../../src/sink/loki-entry.ts';
 import { sampleFinding, sinkLaws } from '../contracts/sink-laws.ts';
-import { type Loki, lokiUnavailable, startLoki } from '../support/loki.ts';
+import { anyLoki, type Loki, lokiUnavailable, startLoki } from '../support/loki.ts';
 import { queuedLoki } from '../support/loki-shipper.ts';
 import { makeTempDir, tempDir } from '../support/temp-dir.ts';
 
@@ -154,6 +155,43 @@ describe.skipIf(unavailable)('Loki', () => {
     expect(writer.dropped).toEqual({});
   });
 
+  test('a gateway before Loki gets its password or token, and what it cannot pass on at first is tried again', async () => {
+    const app = freshApp();
+    const seen: (string | undefined)[] = [];
+    const gateway = createServer(async (request, response) => {
+      seen.push(request.headers.authorization);
+      const parts: Buffer[] = [];
+      for await (const part of request) parts.push(part);
+      if (seen.length <= 2) {
+        response.writeHead(503).end('no upstream');
+        return;
+      }
+      const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+      const answer = await fetch(`${loki.url}${request.url?.replace('/logs', '')}`, {
+        method: 'POST',
+        headers,
+        body: Buffer.concat(parts),
+      });
+      response.writeHead(answer.status).end(await answer.text());
+    });
+    await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve));
+    const address = gateway.address();
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/logs/`;
+    const basic = new LokiWriter({ url, auth: { username: 'app', password: 'pass:word' }, ...anyAge });
+    const bearer = new LokiWriter({ url, token: 'a-token', ...anyAge });
+    onTestFinished(async () => {
+      await basic.close();
+      await bearer.close();
+      gateway.close();
+    });
+    await basic.send(entriesOf([sampleFinding(1)], app));
+    await bearer.send(entriesOf([sampleFinding(2)], app));
+    expect(basic.retries).toBe(2);
+    const password = `Basic ${Buffer.from('app:pass:word').toString('base64')}`;
+    expect(seen).toEqual([password, password, password, 'Bearer a-token']);
+    expect((await stored(app)).length).toBe(2);
+  });
+
   test('one entry that spoils its request is found and dropped, the others are stored', async () => {
     const app = freshApp();
     const writer = new LokiWriter({ url: loki.url, ...anyAge });
@@ -187,5 +225,21 @@ describe.skipIf(unavailable)('Loki with tenants', () => {
     await expect(nameless.send(findings)).rejects.toThrow(/401 no org id; check `tenant`/);
     await expect(nameless.check()).rejects.toThrow(/401/);
     expect(nameless.retries).toBe(0);
+  });
+});
+
+describe.skipIf(process.env.LOKI_URL === undefined)('the Loki in LOKI_URL', () => {
+  test('takes findings of now, and shows each once', async () => {
+    const loki = await anyLoki();
+    const app = freshApp();
+    const nowMs = Date.now();
+    const findings = Array.from({ length: 20 }, (_, index) => at(sampleFinding(index), nowMs - index));
+    const sink = queuedLoki(await tempDir(), app, { url: loki.url });
+    await sink.open();
+    await sink.write(findings);
+    await sink.write(findings);
+    await sink.close();
+    const found = await loki.query(`{job="findings", app="${app}"}`, nowMs - 60_000, nowMs + 60_000);
+    expect(found.map(({ fields }) => fields.finding_id).sort()).toEqual(findings.map(({ id }) => id).sort());
   });
 });

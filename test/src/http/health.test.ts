@@ -20,6 +20,15 @@ describe('health', () => {
     expect(healthReport({ ...quiet, reasons: () => [reason] })).toMatchObject({ status: 'degraded', reasons: [reason] });
   });
 
+  test('is degraded, not failing, by a sink whose findings are kept for it', () => {
+    const health = { ok: false, kept: true, reason: 'Loki is away; 3 findings wait', retries: 9, waiting: 3 };
+    const report = healthReport({ ...quiet, sinks: [{ name: 'loki:http://l', health }] });
+    expect(report).toMatchObject({
+      status: 'degraded',
+      reasons: [{ reason: 'sink_failing', severity: 'degraded', detail: 'loki:http://l: Loki is away; 3 findings wait' }],
+    });
+  });
+
   test('fails with a source or a sink, the worst reason first', () => {
     const report = healthReport({
       sources: [
