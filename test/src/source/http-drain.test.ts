@@ -125,6 +125,15 @@ describe('who may send', () => {
     expect(harness.drain.health().lagRecords).toBe(0);
   });
 
+  test('whoever a list that changed names, from the next request on', async () => {
+    let credentials = ['app:old'];
+    const harness = await start({ credentials: () => credentials });
+    const status = async (pair: string) => (await harness.post(frame(line('x')), { Authorization: basic(pair) })).status;
+    expect([await status('app:old'), await status('app:new')]).toEqual([200, 401]);
+    credentials = ['app:new'];
+    expect([await status('app:old'), await status('app:new')]).toEqual([401, 200]);
+  });
+
   test('two passwords at once, while one is being replaced', async () => {
     const harness = await start({ credentials: ['app:new', 'app:old'] });
     for (const pair of ['app:old', 'app:new'])
@@ -302,6 +311,30 @@ describe('clients that behave badly', () => {
   });
 });
 
+describe('a batch that holds fewer messages than it says', () => {
+  const missing = (harness: DrainHarness) => harness.records.map((each) => each.headers?.['streamgauge-missing']);
+
+  test('says so on its last record, and is taken', async () => {
+    const harness = (await start()).run();
+    const two = Buffer.concat([frame(line('one')), frame(line('two'))]);
+    expect((await harness.post(two, { ...batchHeaders, 'Logplex-Msg-Count': 5 })).status).toBe(200);
+    await harness.handedIn(2);
+    expect(missing(harness)).toEqual([undefined, '3']);
+    expect(harness.records[1].headers).toMatchObject({ 'logplex-drain-token': token });
+    expect(harness.drain.counters.countMismatches).toBe(1);
+  });
+
+  test('is a record of its own where it holds none; more than it says is none missing', async () => {
+    const harness = (await start()).run();
+    expect((await harness.post('', { 'Logplex-Msg-Count': 2 })).status).toBe(200);
+    expect((await harness.post(Buffer.concat([frame(line('a')), frame(line('b'))]), { 'Logplex-Msg-Count': 1 })).status).toBe(200);
+    expect((await harness.post(frame(line('c')), { 'Logplex-Msg-Count': 'many' })).status).toBe(200);
+    await harness.handedIn(4);
+    expect(missing(harness)).toEqual(['2', undefined, undefined, undefined]);
+    expect(harness.drain.counters.countMismatches).toBe(2);
+  });
+});
+
 describe('a batch that comes again', () => {
   test('is answered 200 and dropped, with the same body or another, for its token only', async () => {
     const harness = (await start()).run();
@@ -407,6 +440,37 @@ describe('back-pressure', () => {
     expect(new Set(await Promise.all(kept))).toEqual(new Set([200]));
     expect(await harness.handedIn(kept.length)).toHaveLength(kept.length);
     expect(harness.drain.health().ok).toBe(true);
+  });
+
+  test('a Logplex sender over its rate is held for the whole time it would wait before it is told so: a 429 burns one of its three sends', async () => {
+    const harness = await start({ rate: { bytesPerSecond: 1, burstBytes: 100 }, holdMs: 300 });
+    const body = frame(line('x'.repeat(200)));
+    await harness.post(body);
+    const startedMs = performance.now();
+    expect(await harness.post(body)).toMatchObject({ status: 429, body: '', headers: { 'retry-after': expect.stringMatching(/^\d+$/) } });
+    expect(performance.now() - startedMs).toBeGreaterThan(290);
+    expect(harness.drain.counters.requests.rate_limited).toBe(1);
+    expect(harness.drain.counters.held).toBe(1);
+  });
+
+  test('a sender that honours Retry-After is told at once when to come back', async () => {
+    const harness = await start({ path: '/drain/json', rate: { bytesPerSecond: 100, burstBytes: 100 }, holdMs: 1000 });
+    const json = { 'Content-Type': 'application/json' };
+    expect((await harness.post(`{"a":"${'x'.repeat(1000)}"}`, json)).status).toBe(200);
+    const startedMs = performance.now();
+    const answer = await harness.post('{}', json);
+    expect(answer).toMatchObject({ status: 429, headers: { 'retry-after': '10' }, body: expect.stringContaining('rate_limited') });
+    expect(performance.now() - startedMs).toBeLessThan(900);
+  });
+
+  test('a sender a little over its rate is slowed down, and loses nothing', async () => {
+    const harness = (await start({ rate: { bytesPerSecond: 2000, burstBytes: 100 } })).run();
+    const body = frame(line('x'.repeat(300)));
+    const startedMs = performance.now();
+    for (let i = 0; i < 4; i++) expect((await harness.post(body)).status).toBe(200);
+    expect(performance.now() - startedMs).toBeGreaterThan(300);
+    expect(await harness.handedIn(4)).toHaveLength(4);
+    expect(harness.drain.counters.requests.rate_limited).toBe(0);
   });
 
   test('a sender over its rate waits, then is answered 429, and others are not touched', async () => {
