@@ -51,7 +51,8 @@ export class LokiShipper implements Sink {
   private refusing = false;
   private readTrouble: string | undefined;
   private shipTrouble: string | undefined;
-  private notFindings = 0;
+  /** Beside what the writer dropped: records of others in the topic, and findings that were gone before they could be shipped. */
+  private readonly unshipped: Record<string, number> = {};
   private readonly waiters = new Set<() => void>();
 
   constructor(options: LokiShipperOptions) {
@@ -94,12 +95,11 @@ export class LokiShipper implements Sink {
     const waiting = log.waiting();
     const trouble = this.trouble();
     const wait = waiting ? `; ${waiting} findings wait in ${log.name}` : '';
-    const dropped = { ...writer.dropped, ...(this.notFindings > 0 ? { not_a_finding: this.notFindings } : {}) };
     return {
       ok: trouble === undefined,
       ...(trouble === undefined ? {} : { reason: `${trouble}${wait}`, kept: true }),
       retries: writer.retries,
-      dropped,
+      dropped: { ...writer.dropped, ...this.unshipped },
       ...(waiting === undefined ? {} : { waiting }),
     };
   }
@@ -126,6 +126,10 @@ export class LokiShipper implements Sink {
       partitions: () => {},
       ended: () => {},
       batch: (batch) => this.gather(source, batch),
+      lost: ({ key, kind, records = 1 }) => {
+        this.countUnshipped(kind, records);
+        this.options.logger.warn({ sink: this.name, partition: key, kind, records }, 'findings were gone before they could be shipped');
+      },
       // Whoever gets them next begins at the commit, so what is under way should be committed; if Loki is away, it is sent twice.
       revoked: async () => {
         await this.until(() => this.idle() || this.shipTrouble !== undefined, closeForMs);
@@ -141,7 +145,7 @@ export class LokiShipper implements Sink {
       if (value === null) continue;
       const finding = findingOf(value);
       if (finding === undefined) {
-        this.notFindings++;
+        this.countUnshipped('not_a_finding', 1);
         continue;
       }
       this.gathered.push(lokiEntry(finding, this.options.labels));
@@ -219,6 +223,10 @@ export class LokiShipper implements Sink {
     });
     const entry = lokiEntry(findingSchema.parse(toOcsf(finding)), labels);
     for (const request of writer.prepare([entry])) await writer.send(request, this.stopped.signal).catch(() => {});
+  }
+
+  private countUnshipped(reason: string, count: number): void {
+    this.unshipped[reason] = (this.unshipped[reason] ?? 0) + count;
   }
 
   private trouble(): string | undefined {
