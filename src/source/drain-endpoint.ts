@@ -5,8 +5,9 @@
  * is told 503 comes back, at once and not often; so a request waits a while for room before it is told that.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Answer, protobufType, sendAnswer } from './drain-answer.ts';
 import { BodyError, type ByteBudget, openGzip, readBody } from './drain-body.ts';
-import { DrainCounters, type DrainOutcome } from './drain-counters.ts';
+import { DrainCounters } from './drain-counters.ts';
 import { Credentials } from './drain-credentials.ts';
 import type { DrainKeeper } from './drain-keeper.ts';
 import { type DrainLog, type DrainOptions, kindOf } from './drain-options.ts';
@@ -21,13 +22,11 @@ import {
 } from './drain-records.ts';
 import { FrameDedupe } from './frame-dedupe.ts';
 import type { Journal } from './journal.ts';
-import { otlpProtobufAnswer, otlpProtobufStatus } from './otlp-protobuf.ts';
 import { OtlpError } from './otlp-records.ts';
 import { TokenRate } from './token-rate.ts';
 
 /** What a request that was held for its rate may still take to be kept: Logplex waits 5 s in all. */
 const leastKeepMs = 500;
-const protobufType = 'application/x-protobuf';
 
 export class DrainEndpoint {
   readonly kind: DrainKind;
@@ -84,7 +83,7 @@ export class DrainEndpoint {
   private async handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const outcome = await this.outcomeOf(request, reply);
     this.counters.requests[outcome.outcome]++;
-    return this.answer(request, reply, outcome);
+    return sendAnswer(this.kind, mediaTypeOf(request), reply, outcome);
   }
 
   private async outcomeOf(request: FastifyRequest, reply: FastifyReply): Promise<Answer> {
@@ -224,26 +223,6 @@ export class DrainEndpoint {
     if (mediaType === '' || jsonTypes.has(mediaType) || mediaType.endsWith('+json')) return undefined;
     return `${mediaType} is not taken here: send application/json or application/x-ndjson`;
   }
-
-  /** Logplex understands only Content-Length and wants no body; OTLP wants its answer in the encoding of its request. */
-  private answer(request: FastifyRequest, reply: FastifyReply, answer: Answer): FastifyReply {
-    const { status, outcome, message = '', retryAfterMs = 1000 } = answer;
-    reply.code(status);
-    if (status === 503 || status === 429) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
-    if (this.kind === 'logplex' || (status === 200 && this.kind === 'json')) return reply.header('content-length', '0').send();
-    if (this.kind === 'otlp' && mediaTypeOf(request) === protobufType) return sendProtobuf(reply, answer);
-    if (status === 200) return reply.send(answer.refused ? partialSuccess(answer) : {});
-    return reply.send({ error: outcome, message });
-  }
-}
-
-function partialSuccess({ refused, message }: Answer): object {
-  return { partialSuccess: { rejectedLogRecords: String(refused), errorMessage: message } };
-}
-
-function sendProtobuf(reply: FastifyReply, { status, refused = 0, message }: Answer): FastifyReply {
-  const bytes = status === 200 ? otlpProtobufAnswer(refused, message) : otlpProtobufStatus(message ?? '');
-  return reply.header('content-type', protobufType).send(bytes);
 }
 
 /** What the promise resolves with; undefined if it has not by then. */
@@ -257,15 +236,6 @@ async function within<T>(promise: Promise<T>, forMs: number): Promise<T | undefi
   } finally {
     clearTimeout(timer);
   }
-}
-
-interface Answer {
-  readonly status: number;
-  readonly outcome: DrainOutcome;
-  readonly message?: string;
-  readonly refused?: number;
-  /** When to come back; with 429 and 503. */
-  readonly retryAfterMs?: number;
 }
 
 const jsonTypes = new Set(['application/json', 'application/x-ndjson', 'application/jsonl', 'text/json', 'text/plain']);

@@ -52,7 +52,10 @@ export function drainRecords(body: Buffer, context: BodyContext): DrainBody {
     case 'otlp': {
       const read = context.mediaType === 'application/x-protobuf' ? otlpProtobufRecords : otlpRecords;
       const { records, rejected, problem } = read(body, context.maxRecords);
-      return { ...plain(records, context), refused: rejected, problem };
+      const kept = plain(records, context);
+      // The sender is told and will not send them again, so the windows must know too.
+      if (rejected > 0) markMissing(kept.records, { ...context, claimed: records.length + rejected });
+      return { ...kept, refused: rejected, problem };
     }
   }
 }

@@ -11,7 +11,7 @@ import { DrainEndpoint } from './drain-endpoint.ts';
 import { JournalKeeper } from './drain-keeper.ts';
 import { type DrainLog, folderOf, type JournalDrainOptions, problemsOf } from './drain-options.ts';
 import type { DrainKind } from './drain-records.ts';
-import { Journal } from './journal.ts';
+import { Journal, type StoredRecord } from './journal.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from './source.ts';
 
 export type { DrainLog, DrainOptions, JournalDrainOptions } from './drain-options.ts';
@@ -94,7 +94,8 @@ class HttpDrain implements Drain {
   }
 
   async run(positions: Positions, into: RecordIntake): Promise<void> {
-    const from = positions[partitionKey(this.path, 0)] ?? 0;
+    const key = partitionKey(this.path, 0);
+    const from = positions[key] ?? 0;
     if (from > this.journal.nextSequence) {
       this.log.warn(
         { drain: this.path, checkpoint: from, journal: this.journal.nextSequence },
@@ -102,15 +103,18 @@ class HttpDrain implements Drain {
       );
       await this.journal.startAt(from);
     }
-    this.handedIn = Math.max(from, this.journal.firstSequence);
-    into.partitions([partitionKey(this.path, 0)]);
+    // Without a checkpoint nobody says that what was trimmed had not been read.
+    this.handedIn = positions[key] ?? this.journal.firstSequence;
+    into.partitions([key]);
     const format = this.kind === 'logplex' ? 'logplex' : 'json';
-    for await (const records of this.journal.readFrom(from, { signal: this.stopped.signal })) {
-      if (this.stopped.signal.aborted) return;
-      const missing = records[0].offset - this.handedIn;
-      if (missing > 0) into.lost?.({ key: partitionKey(this.path, 0), dataset: this.options.dataset, kind: 'damaged', records: missing });
-      await into.batch({ topic: this.path, partition: 0, dataset: this.options.dataset, format, records });
-      this.handedIn = records[records.length - 1].offset + 1;
+    for await (const read of this.journal.readFrom(from, { signal: this.stopped.signal })) {
+      for (const records of runsOf(read)) {
+        if (this.stopped.signal.aborted) return;
+        const missing = records[0].offset - this.handedIn;
+        if (missing > 0) into.lost?.({ key, dataset: this.options.dataset, kind: 'damaged', records: missing });
+        await into.batch({ topic: this.path, partition: 0, dataset: this.options.dataset, format, records });
+        this.handedIn = records[records.length - 1].offset + 1;
+      }
     }
   }
 
@@ -143,4 +147,16 @@ class HttpDrain implements Drain {
     const damaged = this.journal.damaged > 0 ? `${this.journal.damaged} damaged places in the journal were stepped over` : undefined;
     return { ok: true, reason: damaged, lagRecords };
   }
+}
+
+/** Records in runs without a gap between their numbers: one run, unless the journal is damaged. */
+function runsOf(records: readonly StoredRecord[]): (readonly StoredRecord[])[] {
+  const runs: (readonly StoredRecord[])[] = [];
+  let start = 0;
+  for (let i = 1; i <= records.length; i++) {
+    if (i < records.length && records[i].offset === records[i - 1].offset + 1) continue;
+    runs.push(records.slice(start, i));
+    start = i;
+  }
+  return runs;
 }

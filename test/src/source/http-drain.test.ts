@@ -1,4 +1,6 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -332,6 +334,50 @@ describe('a batch that holds fewer messages than it says', () => {
     await harness.handedIn(4);
     expect(missing(harness)).toEqual(['2', undefined, undefined, undefined]);
     expect(harness.drain.counters.countMismatches).toBe(2);
+  });
+});
+
+describe('a journal that has lost records', () => {
+  /** Three batches, then damage done to the folder, then a start from what was committed. */
+  const restarted = async (damage: (journal: string) => Promise<void>, committed: Record<string, number>): Promise<DrainHarness> => {
+    const first = await start();
+    for (const text of ['one', 'two', 'three']) await first.post(frame(line(text)));
+    await first.stop(true);
+    open = [];
+    await damage(join(first.stateDir, 'journal', 'drain+logplex'));
+    return (await start({ stateDir: first.stateDir })).run(committed);
+  };
+
+  test('says how many, before what comes after them', async () => {
+    const harness = await restarted(async (journal) => {
+      const [name] = await readdir(journal);
+      const bytes = await readFile(join(journal, name));
+      bytes[bytes.indexOf(' two')] ^= 0xff;
+      await writeFile(join(journal, name), bytes);
+    }, {});
+    expect(await harness.handedIn(2)).toEqual([line('one'), line('three')]);
+    expect(harness.losses).toEqual([{ key: '/drain/logplex/0', dataset: 'heroku', kind: 'damaged', records: 1 }]);
+  });
+
+  test('says so where they are missing at its beginning', async () => {
+    const harness = await restarted(
+      async (journal) => {
+        const [name] = await readdir(journal);
+        const bytes = await readFile(join(journal, name));
+        const second = bytes.indexOf('SGJ1', 4, 'latin1');
+        await writeFile(join(journal, name.replace(/\d(?=\.)/, '1')), bytes.subarray(second));
+        await rm(join(journal, name));
+      },
+      { '/drain/logplex/0': 0 },
+    );
+    expect(await harness.handedIn(2)).toEqual([line('two'), line('three')]);
+    expect(harness.losses).toMatchObject([{ kind: 'damaged', records: 1 }]);
+  });
+
+  test('says nothing where nothing is missing', async () => {
+    const harness = await restarted(async () => {}, { '/drain/logplex/0': 1 });
+    expect(await harness.handedIn(2)).toEqual([line('two'), line('three')]);
+    expect(harness.losses).toEqual([]);
   });
 });
 

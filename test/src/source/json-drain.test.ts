@@ -92,6 +92,8 @@ describe('an OTLP drain', () => {
       partialSuccess: { rejectedLogRecords: '1', errorMessage: 'a log record is not an object' },
     });
     expect(harness.drain.counters).toMatchObject({ records: 1, rejects: 1 });
+    await harness.handedIn(1);
+    expect(harness.records[0].headers).toEqual({ 'streamgauge-missing': '1' });
   });
 
   test('tells what is wrong with a request it cannot read, protobuf included', async () => {
