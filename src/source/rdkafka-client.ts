@@ -103,6 +103,8 @@ export function connectionSettings(connection: KafkaConnection): RdSettings {
     'metadata.broker.list': brokers.join(','),
     'client.id': clientId,
     'socket.keepalive.enable': true,
+    // Also how long a request may hold up closing the client while the broker is away; the default is 60 s.
+    'socket.timeout.ms': 10_000,
     'socket.connection.setup.timeout.ms': 5_000,
     'reconnect.backoff.max.ms': 2_000,
     'log.connection.close': false,

@@ -1,13 +1,19 @@
 /** Commits over librdkafka: asked for in one call, answered through the consumer's rounds. */
 import { type RdConsumer, type RdError, type RdPartition, rdFailure } from './rdkafka-client.ts';
 
-const answerWithinMs = 10_000;
+/** How long to wait for the answer to a commit. */
+export const commitAnswerMs = 10_000;
 
 /** Who waits for an answer. */
 export type OffsetCommits = Set<(error: RdError | undefined, partitions: readonly RdPartition[]) => void>;
 
 /** Not `commitSync`, which would hold up the event loop for as long as the broker does. Rejects with the protocol's error. */
-export function commitAndWait(consumer: RdConsumer, answers: OffsetCommits, list: readonly Required<RdPartition>[]): Promise<void> {
+export function commitAndWait(
+  consumer: RdConsumer,
+  answers: OffsetCommits,
+  list: readonly Required<RdPartition>[],
+  withinMs: number,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const wanted = new Set(list.map(placeOf));
     const settle = (error?: Error) => {
@@ -21,7 +27,7 @@ export function commitAndWait(consumer: RdConsumer, answers: OffsetCommits, list
       if (partitions.length !== wanted.size || !partitions.every((one) => wanted.has(placeOf(one)))) return;
       settle(error ? rdFailure(error) : undefined);
     };
-    const timer = setTimeout(() => settle(new Error(`no answer to a commit within ${answerWithinMs} ms`)), answerWithinMs);
+    const timer = setTimeout(() => settle(new Error(`no answer to a commit within ${withinMs} ms`)), withinMs);
     answers.add(answered);
     try {
       consumer.commit(list);

@@ -27,7 +27,7 @@ import {
   rdCode,
   rdFailure,
 } from './rdkafka-client.ts';
-import { commitAndWait, type OffsetCommits } from './rdkafka-commit.ts';
+import { commitAndWait, commitAnswerMs, type OffsetCommits } from './rdkafka-commit.ts';
 import { toBatches } from './rdkafka-record.ts';
 import type { Positions, RecordIntake } from './source.ts';
 
@@ -35,8 +35,9 @@ import type { Positions, RecordIntake } from './source.ts';
 const roundMs = 100;
 /** How long the engine may take with what is there before rounds go on beside it. */
 const settleMs = 500;
-/** How long a stop may be held up by a broker that is away. */
-const stopForMs = 10_000;
+/** How long a stop may be held up by a commit, and then by leaving the group, while the broker is away. */
+const stopForMs = 8_000;
+const leaveForMs = 4_000;
 /** The group has moved on without us: the offsets are another member's to commit now. */
 const membershipErrors = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID', 'FENCED_MEMBER_EPOCH']);
 
@@ -289,7 +290,8 @@ export class RdkafkaGroup {
       if (this.#over || !this.#consumer) throw new DependencyError(`${group}: no longer a member`);
       this.#queue.nudge();
       try {
-        await commitAndWait(this.#consumer, this.#commitAnswers, list);
+        const leftMs = Math.max(0, this.#stopByMs - performance.now());
+        await commitAndWait(this.#consumer, this.#commitAnswers, list, Math.min(commitAnswerMs, leftMs));
       } catch (error) {
         if (!membershipErrors.has(errorType(error) ?? '')) throw error;
         this.refusedCommits++;
@@ -354,13 +356,14 @@ export class RdkafkaGroup {
     this.#queue.nudge();
   }
 
+  /** While the broker is away librdkafka tries to leave until the session is over: so long the process cannot end, but nobody waits for it. */
   #disconnect(consumer: RdConsumer): Promise<void> {
     attempt(() => consumer.unsubscribe());
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.#options.log?.warn(`librdkafka did not leave group ${this.#options.group} within ${stopForMs} ms`);
+        this.#options.log?.warn(`librdkafka did not leave group ${this.#options.group} within ${leaveForMs} ms`);
         resolve();
-      }, stopForMs);
+      }, leaveForMs);
       consumer.disconnect(() => {
         clearTimeout(timer);
         resolve();

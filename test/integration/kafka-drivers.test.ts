@@ -8,7 +8,7 @@ import { DependencyError } from '../../src/errors.ts';
 import { connectKafkajs, connectRdkafka, type KafkaProducer } from '../../src/sink/kafka-producer.ts';
 import { connectionSettings, connectRd, loadRdkafka } from '../../src/source/rdkafka-client.ts';
 import { builtCommand } from '../support/build.ts';
-import { command } from '../support/command.ts';
+import { Command, command } from '../support/command.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
 import { type KafkaRun, runSource, unique } from '../support/kafka-run.ts';
@@ -284,4 +284,52 @@ describe.skipIf(unavailable || rdkafka === undefined)('what rdkafka alone can', 
     await producer.send(topic, lines(0, 10, 2));
     await expect.poll(() => numbers(first), patience).toEqual(upTo(10));
   }, 40_000);
+});
+
+describe.skipIf(unavailable || process.env.KAFKA_BROKERS !== undefined)('a broker that goes away', () => {
+  test.each(kafkaDrivers)(
+    'does not hold up a stop for long over %s, and a later run goes on from its commit',
+    async (driver) => {
+      const topic = unique('gone');
+      const group = unique('group');
+      await broker.createTopics({ topic });
+      await producer.send(topic, lines(0, 10));
+      const shared = { brokers: broker.brokers, driver, topics: [topic], group };
+      const run = runSource(shared);
+      await expect.poll(() => numbers(run), patience).toEqual(upTo(10));
+      await broker.halt('SIGKILL');
+      const began = performance.now();
+      await run.stop();
+      expect(performance.now() - began).toBeLessThan(20_000);
+      await broker.resume();
+      await producer.send(topic, lines(10, 1));
+      const again = runSource(shared);
+      await expect.poll(() => numbers(again), { ...patience, timeout: 45_000 }).toContain(10);
+      // A commit that was under way may still have come through: nothing is left out between it and the end.
+      expect(numbers(again)).toEqual(upTo(11).slice(-numbers(again).length));
+    },
+    120_000,
+  );
+
+  test('does not keep the command from ending', async () => {
+    builtCommand();
+    const topic = unique('ends');
+    await broker.createTopics({ topic });
+    await producer.send(topic, lines(0, 10));
+    const cwd = await tempDir();
+    const source = `{ kafka: { brokers: ["${broker.brokers[0]}"], topics: [${topic}], group: ${unique('group')} } }`;
+    await writeFile(join(cwd, 'streamgauge.yaml'), `http: { listen: "127.0.0.1:0" }\nsources: [${source}]\n`);
+    const run = Command.start(['run'], { cwd });
+    const address = await run.address();
+    const health = async () => (await fetch(`${address}/healthz`)).json();
+    await expect
+      .poll(health, patience)
+      .toMatchObject({ sources: { [`kafka:${topic}`]: { ok: true, lagRecords: 0, driver: kafkaDrivers.at(-1) } } });
+    await broker.halt('SIGKILL');
+    const began = performance.now();
+    expect(await run.stop()).toMatchObject({ signal: null });
+    // librdkafka tries to leave the group until the session is over, 30 s.
+    expect(performance.now() - began).toBeLessThan(40_000);
+    await broker.resume();
+  }, 90_000);
 });
