@@ -38,7 +38,7 @@ describe('backtest', () => {
     const cwd = await folderWith({ 'app.log': `${traffic.join('\n')}\n` });
     const { code, stdout, stderr } = await command([...withRules, '--from', 'app.log', '--scores', 'scores.jsonl'], { cwd });
     expect(stderr).toMatch(/^60 records, 60 events in /m);
-    expect(stderr).toMatch(/^ {2}many_requests: 2 findings opened$/m);
+    expect(stderr).toMatch(/^2 findings opened\n {2}2026-01-05T12:00:05 +high +many_requests: 192\.0\.2\.1 asked 30 times in 1m$/m);
     expect(code).toBe(0);
     expect(openings(stdout)).toEqual(['192.0.2.1', '192.0.2.2']);
     const scores = (await readFile(join(cwd, 'scores.jsonl'), 'utf8'))
@@ -160,6 +160,7 @@ describe('log content made to deceive', () => {
     expect(opened.map(({ key }) => key.who).sort()).toEqual([...keys].sort());
     expect(stdout.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f]/);
     expect(stderr.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+    expect(stderr).toContain('line\\x0abreak\\x0d\\x0a{"forged":true} asked 6 times');
     const template = opened.find(({ key }) => key.who === keys[2]);
     expect(JSON.parse(template?.line ?? '').message).toBe(`${keys[2]} asked 6 times in 1m`);
   });
