@@ -145,17 +145,21 @@ class QueueSource implements Source {
   private readonly from: number;
   private readonly committed: (next: number) => Promise<void>;
   private readonly stopped = new AbortController();
+  private next: number;
 
   constructor(name: string, journal: Journal, from: number, committed: (next: number) => Promise<void>) {
     this.name = name;
     this.journal = journal;
     this.from = from;
+    this.next = from;
     this.committed = committed;
   }
 
   async run(_positions: Positions, into: RecordIntake): Promise<void> {
     for await (const records of this.journal.readFrom(this.from, { signal: this.stopped.signal })) {
       if (this.stopped.signal.aborted) return;
+      // Handed over: what the one it is handed to waits for is not this batch.
+      this.next = records[records.length - 1].offset + 1;
       await into.batch({ topic: this.name, partition: 0, dataset: 'findings', format: 'json', records });
     }
   }
@@ -174,6 +178,6 @@ class QueueSource implements Source {
   }
 
   health() {
-    return { ok: true };
+    return { ok: true, lagRecords: this.journal.nextSequence - this.next };
   }
 }

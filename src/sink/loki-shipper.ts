@@ -245,7 +245,8 @@ export class LokiShipper implements Sink {
   }
 
   private quiet(): boolean {
-    const more = (this.source?.health().lagRecords ?? 0) > 0;
+    // Where it is not known whether more waits, more may.
+    const more = this.source?.health().lagRecords !== 0;
     return performance.now() - this.lastBatchMs >= (more ? quietMs.more : quietMs.ended);
   }
 

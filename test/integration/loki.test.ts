@@ -228,18 +228,21 @@ describe.skipIf(unavailable)('Loki with tenants', () => {
   });
 });
 
-describe.skipIf(process.env.LOKI_URL === undefined)('the Loki in LOKI_URL', () => {
-  test('takes findings of now, and shows each once', async () => {
-    const loki = await anyLoki();
-    const app = freshApp();
-    const nowMs = Date.now();
-    const findings = Array.from({ length: 20 }, (_, index) => at(sampleFinding(index), nowMs - index));
-    const sink = queuedLoki(await tempDir(), app, { url: loki.url });
-    await sink.open();
-    await sink.write(findings);
-    await sink.write(findings);
-    await sink.close();
-    const found = await loki.query(`{job="findings", app="${app}"}`, nowMs - 60_000, nowMs + 60_000);
-    expect(found.map(({ fields }) => fields.finding_id).sort()).toEqual(findings.map(({ id }) => id).sort());
+// Without it there is nothing else to see: one of our own has shown the same above.
+if (process.env.LOKI_URL) {
+  describe('the Loki in LOKI_URL', () => {
+    test('takes findings of now, and shows each once', async () => {
+      const loki = await anyLoki();
+      const app = freshApp();
+      const nowMs = Date.now();
+      const findings = Array.from({ length: 20 }, (_, index) => at(sampleFinding(index), nowMs - index));
+      const sink = queuedLoki(await tempDir(), app, { url: loki.url });
+      await sink.open();
+      await sink.write(findings);
+      await sink.write(findings);
+      await sink.close();
+      const found = await loki.query(`{job="findings", app="${app}"}`, nowMs - 60_000, nowMs + 60_000);
+      expect(found.map(({ fields }) => fields.finding_id).sort()).toEqual(findings.map(({ id }) => id).sort());
+    });
   });
-});
+}
