@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the real Loki the test suites run against, from its Go module, once, into the cache: <cache>/streamgauge/loki-<version>/loki.
-# It takes about 6 minutes (2 GB of Go modules, then the build) and needs Go 1.23 or later. A second call returns at once.
+# It takes about 7 minutes (2 GB of Go modules, then the build) and needs Go 1.23 or later. A second call returns at once.
 # Loki is not in Debian (its package `loki` is something else), and `go install` refuses a module with `replace` lines, so the build
 # goes through a module of its own that repeats them.
 set -eu
@@ -18,7 +18,7 @@ if ! command -v go >/dev/null 2>&1; then
   exit 3
 fi
 
-echo "building Grafana Loki $version from its Go module (2 GB of modules, about 6 minutes, once) into $cache"
+echo "building Grafana Loki $version from its Go module (2 GB of modules, about 7 minutes, once) into $cache"
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/build-XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM

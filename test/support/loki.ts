@@ -48,7 +48,7 @@ export function lokiUnavailable({ own }: { readonly own: boolean }): string | un
   if (program() !== undefined) return undefined;
   if (process.env.LOKI_URL) return 'the Loki in LOKI_URL is not ours to configure and stop, and there is no program';
   const go = output('go', ['version']) === undefined ? 'install Go 1.23 or later, then' : 'Go is there:';
-  return `no Loki ${version}: ${go} run \`npm run -s fetch-loki\` (test/support/fetch-loki.sh; about 6 minutes, once), or set LOKI_URL`;
+  return `no Loki ${version}: ${go} run test/support/fetch-loki.sh (about 7 minutes, once), or set LOKI_URL`;
 }
 
 /** The Loki at LOKI_URL, else one of our own. */
