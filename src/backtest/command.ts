@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Logger } from 'pino';
@@ -68,10 +68,12 @@ async function runBacktest(flags: BacktestFlags, log: Logger, stop: AbortSignal)
   process.stderr.write(`${backtestSummary(result)}\n`);
 }
 
-/** A backtest's findings are of that backtest: those of an earlier one give way. */
+/** A backtest's findings are of that backtest alone, and must not take the place of others: a run's state folder looks the same. */
 async function freshFile(folder: string): Promise<Sink> {
   const path = join(folder, 'findings.jsonl');
-  await rm(path, { force: true });
+  if (existsSync(path)) {
+    throw new UsageError([`--out ${folder}: expected a folder without findings.jsonl, found one: move it away, or choose another folder`]);
+  }
   return createFileSink({ path });
 }
 
