@@ -80,7 +80,7 @@ export class Admission {
     if (answer.estimate < leastEstimate) return answer;
     const victim = this.leastCounted(low, high, pane);
     const count = victim === -1 ? answer.estimate : columns.recent(victim, this.generationOf(pane), this.generationPanes);
-    const idle = victim !== -1 && columns.newestPane[victim] <= pane - this.windowPanes;
+    const idle = victim !== -1 && columns.newestPane(victim) <= pane - this.windowPanes;
     if (idle || answer.estimate > count) answer.victim = victim;
     else answer.hidden = count;
     return answer;
@@ -123,7 +123,7 @@ export class Admission {
   evicted(slot: number, pane: number): void {
     const { keys, columns, generationPanes } = this;
     this.counting(pane).raise(keys.low(slot), keys.high(slot), columns.recent(slot, this.generationOf(pane), generationPanes));
-    this.newestMissed = Math.max(this.newestMissed, pane, columns.newestPane[slot]);
+    this.newestMissed = Math.max(this.newestMissed, pane, columns.newestPane(slot));
   }
 
   /** Matches that the slot's key may have had in the window from `firstPane` on before it got its place. */
@@ -180,7 +180,7 @@ export class Admission {
   /** Whether the first of two slots with equal counts gives way: the one not seen for longer, then the one with the lower hash. */
   private isOlder(slot: number, than: number): boolean {
     const { keys, columns } = this;
-    const older = columns.newestPane[than] - columns.newestPane[slot];
+    const older = columns.newestPane(than) - columns.newestPane(slot);
     if (older !== 0) return older > 0;
     return keys.low(slot) < keys.low(than) || (keys.low(slot) === keys.low(than) && keys.high(slot) < keys.high(than));
   }

@@ -101,17 +101,12 @@ export class KeyedWindows {
       if (slot === -1) return NotAdded.untracked;
     }
     if (!this.measure.add(slot, pane, match)) {
-      if (columns.newestPane[slot] === noPane) places.release(slot);
+      if (columns.newestPane(slot) === noPane) places.release(slot);
       return NotAdded.wrongType;
     }
     const open = this.openPane(pane);
-    if (columns.touchedPane[slot] !== pane) {
-      columns.touchedPane[slot] = pane;
-      columns.touchedPlace[slot] = open.touch(slot, match.keyLow);
-      columns.sees(slot, pane, this.generationPanes);
-    }
-    columns.counts[slot]++;
-    open.offer(columns.touchedPlace[slot], match.timeMs, match.sampleHash, match.partition, match.offset);
+    if (columns.touchedPane(slot) !== pane) columns.touch(slot, pane, open.touch(slot, match.keyLow), this.generationPanes);
+    open.offer(columns.count(slot), match.timeMs, match.sampleHash, match.partition, match.offset);
     return slot;
   }
 
@@ -121,9 +116,10 @@ export class KeyedWindows {
     if (keys.find(low, high) !== -1) return;
     const slot = this.places.give(low, high, text);
     columns.lastEventMs[slot] = sinceMs;
-    columns.newestPane[slot] = Math.floor(sinceMs / this.spec.slideMs);
+    const pane = Math.floor(sinceMs / this.spec.slideMs);
+    columns.seen(slot, pane);
     for (const view of this.views) view.watched.add(slot);
-    this.lastClosed = Math.max(this.lastClosed, columns.newestPane[slot] - 1);
+    this.lastClosed = Math.max(this.lastClosed, pane - 1);
   }
 
   /** A record came too late, when the watermark of its partition stood at `watermarkMs`: the pane there says so. */
@@ -249,7 +245,7 @@ export class KeyedWindows {
       if (!keys.holds(slot)) continue;
       this.measure.expire(slot, firstPane);
       const watched = this.views.some((view) => view.watched.has(slot));
-      if (columns.newestPane[slot] < firstPane && !watched) this.places.release(slot);
+      if (columns.newestPane(slot) < firstPane && !watched) this.places.release(slot);
     }
   }
 }

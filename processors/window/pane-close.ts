@@ -88,7 +88,7 @@ export class PaneClose {
     const { window } = this;
     this.fillWindow(view, slot, pane);
     this.fillFlaws(view, pane);
-    window.evidence.at(view, pane, open, this.places.columns.touchedPlace[slot]);
+    window.evidence.at(view, pane, open, this.places.columns.touchedPlace(slot));
     window.provisional = true;
     view.judgeOpen(window);
     window.provisional = false;

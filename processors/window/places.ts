@@ -17,8 +17,8 @@ export interface KeyText {
 }
 
 /** Matches between two looks at the memory; a new key counts for more, since it takes more. */
-const checkEvery = 1024;
-const newKeyWeighs = 16;
+const checkEvery = 4096;
+const newKeyWeighs = 64;
 /** What a slot has in the key index, the text arena and the measure, beside its columns. */
 const otherBytesPerSlot = 24;
 /** Picks in a row without a key that may go, after which no more are tried. */
@@ -96,7 +96,7 @@ export class Places {
     const slot = this.give(keyLow, keyHigh, key.text());
     this.admission.admitted(slot, pane, missed);
     // To keep its place it must be worth what it was let in for: else keys that came once would take each other's.
-    this.columns.counts[slot] = missed;
+    this.columns.begin(slot, missed);
     return slot;
   }
 
@@ -153,7 +153,7 @@ export class Places {
   private evict(slot: number, pane: number): void {
     this.pressure.evicted(this.keys.low(slot), this.keys.high(slot), pane);
     this.admission.evicted(slot, pane);
-    this.spec.open.get(this.columns.touchedPane[slot])?.forget(this.columns.touchedPlace[slot]);
+    this.spec.open.get(this.columns.touchedPane(slot))?.forget(this.columns.touchedPlace(slot));
     this.release(slot);
     this.spec.evicted();
   }
