@@ -16,6 +16,7 @@ export class KafkaWriter {
   readonly #kafka: Kafka;
   readonly #choice: DriverChoice;
   #producer: KafkaProducer | undefined;
+  #connecting: Promise<KafkaProducer> | undefined;
   #last: Promise<void> = Promise.resolve();
   #retries = 0;
   #told = false;
@@ -79,13 +80,23 @@ export class KafkaWriter {
     }
   }
 
-  async #connected(): Promise<KafkaProducer> {
+  /** `open` and a write may ask at once: a second producer would be nobody's, and would keep the process from ending. */
+  #connected(): Promise<KafkaProducer> {
+    if (this.#producer !== undefined) return Promise.resolve(this.#producer);
     const { rdkafka } = this.#choice;
-    this.#producer ??= await (rdkafka === undefined ? connectKafkajs(this.#kafka) : connectRdkafka(rdkafka, this.#options));
-    return this.#producer;
+    this.#connecting ??= (rdkafka === undefined ? connectKafkajs(this.#kafka) : connectRdkafka(rdkafka, this.#options))
+      .then((producer) => {
+        this.#producer = producer;
+        return producer;
+      })
+      .finally(() => {
+        this.#connecting = undefined;
+      });
+    return this.#connecting;
   }
 
   async #drop(): Promise<void> {
+    await this.#connecting?.catch(() => undefined);
     const producer = this.#producer;
     this.#producer = undefined;
     await producer?.disconnect().catch(() => undefined);
