@@ -120,8 +120,8 @@ export class Places {
     if ((measure.cacheBytes?.() ?? 0) > share.limitBytes - this.bytes()) measure.dropCache?.();
     const excess = this.look(pane);
     if (excess < 0) return;
-    const enough = this.spareBytes() + excess;
-    for (let pick = 0, vain = 0; this.spareBytes() < enough && vain < vainPicks; pick++) {
+    const enough = this.bytes() - measure.spareBytes() - excess;
+    for (let pick = 0, vain = 0; this.bytes() - measure.spareBytes() > enough && vain < vainPicks; pick++) {
       const victim = this.admission.leastCounted(pick, pane, pane);
       if (victim === -1) vain++;
       else this.evict(victim, pane);
@@ -167,13 +167,16 @@ export class Places {
       panes += open.bytes();
       panesSoon += open.bytesSoon();
     }
+    const slots = keys.nextGrows ? keys.slotLimit * (bytesPerSlot + otherBytesPerSlot) : 0;
     return this.room.check({
       held: this.bytes(),
       spare: this.spareBytes(),
+      movable: this.spec.measure.spareBytes(),
       panes,
       panesSoon,
       keys: keys.size,
-      growth: keys.nextGrows ? keys.slotLimit * slotGrowth * (bytesPerSlot + otherBytesPerSlot) : 0,
+      growth: slots * slotGrowth,
+      grown: slots * (1 + slotGrowth),
       reserve: admission.bytes() === 0 ? admission.sketchBytes : 0,
       generation: Math.floor(pane / this.spec.generationPanes),
     });

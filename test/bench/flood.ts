@@ -19,8 +19,8 @@ const normalEvents = 150_000;
 const heavyKeys = 1_000;
 const windowMs = 600_000;
 const startMs = 600_000_000;
-/** Holds 20,000 keys of this rule when they come once or twice in a pane. */
-const memoryBytes = 12 * 2 ** 20;
+/** Holds 34,000 young keys of this rule; 6,000 to 32,000 once 1,300 episodes are open, whose samples are kept. The sketch has 2^17 cells a row. */
+const memoryBytes = 8 * 2 ** 20;
 
 export interface FloodFigures {
   readonly attackersSeen: number;
@@ -31,6 +31,7 @@ export interface FloodFigures {
   /** Events of an attacker that came before it had a place, on average over those seen. */
   readonly extraDelayEvents: number;
   readonly mostKeys: number;
+  readonly keysAtEnd: number;
   readonly mostBytes: number;
   readonly memoryBytes: number;
   readonly evictions: number;
@@ -105,6 +106,7 @@ export function benchFlood(factor: 5 | 20): FloodFigures {
     heavyContinuity: heavyCounted / heavyEvents,
     extraDelayEvents: seen.reduce((sum, [, count]) => sum + count - threshold, 0) / Math.max(1, seen.length),
     mostKeys,
+    keysAtEnd: windows.keyCount,
     mostBytes,
     memoryBytes,
     evictions,

@@ -4,6 +4,7 @@ import type { Finding } from '../../processors/detect/finding.ts';
 import { keyFloodRule } from '../../processors/detect/key-flood.ts';
 import { Pipeline } from '../../processors/pipeline.ts';
 import type { Rule } from '../../processors/rule.ts';
+import { spentBudgets } from '../../src/engine-status.ts';
 import { benchFlood } from '../bench/flood.ts';
 import { batchesOf, type TestEvent } from '../support/events.ts';
 import { ruleOf } from '../support/rules.ts';
@@ -199,6 +200,52 @@ describe('a flood of a million keys that come once', () => {
     // What only pressure needs is given back: the rest is one key.
     expect(pipeline.stages[0].windows.keyCount).toBe(1);
   });
+});
+
+test('a flood of one rule takes no place from another, and the pool returns when that one needs it', { timeout: 60_000 }, () => {
+  const flooded = ruleOf(
+    'id: flooded\nwhere: { kind: flood }\nkey: client.address\nmeasure: { distinct: v }\nwindow: { size: 10m, slide: 1m }\ndetect: { above: 1000000 }',
+  );
+  const calm = ruleOf(
+    'id: calm\nwhere: { kind: calm }\nkey: client.address\nmeasure: { distinct: v }\nwindow: { size: 10m, slide: 1m }\ndetect: { above: 1000000 }',
+  );
+  const memoryBytes = 4 * 2 ** 20;
+  const pipeline = new Pipeline([flooded, calm], { memoryBytes });
+  const [floodedBytes, calmBytes] = pipeline.stages.map(
+    ({ windows }) =>
+      () =>
+        windows.stateBytes,
+  );
+  const feed = (kind: string, from: number, count: number) => {
+    const events = Array.from({ length: count }, (_, i) => {
+      const n = from + i;
+      return { timeMs: baseMs + n, kind, v: n, 'client.address': `${kind} ${Math.floor(n / 20)}` };
+    });
+    for (const batch of batchesOf(events, 1000)) pipeline.process(batch);
+  };
+  feed('flood', 0, 150_000);
+  // More than its own four fifths of a half: the pool is lent.
+  expect(floodedBytes()).toBeGreaterThan(0.4 * memoryBytes);
+  expect(pipeline.counters.untracked.calm ?? 0).toBe(0);
+  for (let round = 0; round < 120; round++) {
+    feed('calm', 150_000 + round * 2_000, 1_000);
+    feed('flood', 151_000 + round * 2_000, 1_000);
+    expect(floodedBytes() + calmBytes()).toBeLessThanOrEqual(memoryBytes);
+  }
+  expect(calmBytes()).toBeGreaterThan(0.42 * memoryBytes);
+  expect(floodedBytes()).toBeLessThan(0.5 * memoryBytes);
+});
+
+test('a spent budget is a reason of health', () => {
+  const pipeline = new Pipeline([rules[0]], { memoryBytes: 60_000 });
+  expect(spentBudgets(pipeline)).toEqual([]);
+  for (const batch of batchesOf(eventsOf({ count: 3_000, stepMs: 2, first: 5 }))) pipeline.process(batch);
+  const [reason, ...others] = spentBudgets(pipeline);
+  expect(others).toEqual([]);
+  expect(reason).toMatchObject({ reason: 'budget_spent', severity: 'degraded' });
+  expect(reason.detail).toMatch(
+    /^eager: memory holds \d+ keys, about \d+ more found no place in the last window \(\d+ events not counted\)/,
+  );
 });
 
 test('a memory that is not spent changes nothing', () => {

@@ -31,9 +31,11 @@ describe('metrics', () => {
     counters.lostUpstream = 3;
     countBy(counters.rejected, 'bad_json', 2);
     countBy(counters.late, 'ssh_spray');
+    countBy(counters.untracked, 'ssh_spray', 4);
     const expected = {
       streamgauge_records_total: 7,
       streamgauge_messages_lost_upstream_total: 3,
+      'streamgauge_events_untracked_total{rule="ssh_spray"}': 4,
       'streamgauge_records_dropped_total{reason="bad_json"}': 2,
       'streamgauge_events_late_total{rule="ssh_spray"}': 1,
     };
