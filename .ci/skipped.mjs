@@ -7,7 +7,11 @@ const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status
 const canRun = [
   { suite: /integration\/kafka/, when: has('java') && has('mvn'), needs: 'Java and Maven' },
   { suite: /integration\/(loki|alerting)/, when: has('go') && has('prometheus-alertmanager'), needs: 'Go and Alertmanager' },
-  { suite: /integration\/crowdsec|sketch\/(postgres-hll|vectors)|measure\/windows/, when: existsSync('../shared/data'), needs: 'the open data' },
+  {
+    suite: /integration\/crowdsec|sketch\/(postgres-hll|vectors)|measure\/windows/,
+    when: existsSync('../shared/data'),
+    needs: 'the open data',
+  },
 ];
 
 const { testResults } = JSON.parse(readFileSync(process.argv[2], 'utf8'));

@@ -3,9 +3,10 @@
  * that an event is held only against rules that could apply to it: the cost does not grow with the number of rules.
  */
 import { type EventBatch, type FieldPlan, Kind } from '../decode/event-batch.ts';
-import type { Rule } from '../rule.ts';
+import type { Condition, Rule } from '../rule.ts';
 import { hashText } from '../sketch/hash.ts';
 import { compileCondition, type RequiredEquality, requiredEqualities } from './condition.ts';
+import { foldCase } from './glob.ts';
 import { compileKey, type KeyReader } from './key.ts';
 import type { Match, RecordPlace } from './match.ts';
 
@@ -21,6 +22,8 @@ interface CompiledRule {
   readonly index: number;
   readonly from: readonly string[];
   readonly demands: readonly RequiredEquality[];
+  /** The condition is nothing but the equality that the index looks up. */
+  readonly answeredByIndex: boolean;
   readonly applies: (events: EventBatch, row: number) => boolean;
   readonly key: KeyReader;
   readonly read: ValueReader;
@@ -92,8 +95,12 @@ export class RuleSet {
         if (list !== undefined) this.tryList(list, rules, events, row, into);
         continue;
       }
-      const found = rules.get(text) ?? rules.get(text.toLowerCase());
-      if (found !== undefined) for (const rule of found) this.tryRule(rule, events, row, into);
+      const found = rules.get(text) ?? rules.get(foldCase(text));
+      if (found === undefined) continue;
+      for (const rule of found) {
+        if (rule.answeredByIndex) this.matchRule(rule, events, row, into);
+        else this.tryRule(rule, events, row, into);
+      }
     }
   }
 
@@ -107,7 +114,7 @@ export class RuleSet {
   ): void {
     const tried = new Set<CompiledRule>();
     for (const element of list) {
-      for (const rule of rules.get(String(element ?? '').toLowerCase()) ?? []) {
+      for (const rule of rules.get(foldCase(String(element ?? ''))) ?? []) {
         if (tried.has(rule)) continue;
         tried.add(rule);
         this.tryRule(rule, events, row, into);
@@ -117,6 +124,11 @@ export class RuleSet {
 
   private tryRule(rule: CompiledRule, events: EventBatch, row: number, into: MatchIntake): void {
     if (!rule.applies(events, row)) return;
+    this.matchRule(rule, events, row, into);
+  }
+
+  /** The event is one of the rule's: takes its key and value. */
+  private matchRule(rule: CompiledRule, events: EventBatch, row: number, into: MatchIntake): void {
     const { key, read, slot } = rule;
     const { current } = this;
     if (!key.read(events, row, this.hashKey)) {
@@ -187,6 +199,7 @@ function compileRule(rule: Rule, index: number, plan: FieldPlan): CompiledRule {
     index,
     from: rule.from,
     demands: requiredEqualities(rule.where),
+    answeredByIndex: isOneTextEquality(rule.where),
     applies: compileCondition(rule.where, plan),
     key: compileKey(rule.key, plan),
     read: field === undefined ? 'none' : measure.kind === 'distinct' ? 'hash' : 'number',
@@ -208,9 +221,16 @@ function indexRules(compiled: readonly CompiledRule[], plan: FieldPlan): Candida
     const slot = plan.slot(best.field);
     const values = bySlot.get(slot) ?? new Map<string, CompiledRule[]>();
     bySlot.set(slot, values);
-    for (const value of new Set(best.values.map((each) => String(each ?? '').toLowerCase()))) {
+    for (const value of new Set(best.values.map((each) => foldCase(String(each ?? ''))))) {
       values.set(value, [...(values.get(value) ?? []), rule]);
     }
   }
   return { always, byValue: [...bySlot].map(([slot, byText]) => ({ slot, rules: byText })) };
+}
+
+/** Whether the condition is one field that must equal one of some texts, case aside: then whoever found the rule by the text knows that it holds. */
+function isOneTextEquality(condition: Condition): boolean {
+  if (condition.op === 'all' && condition.of.length === 1) return isOneTextEquality(condition.of[0]);
+  if (condition.op !== 'test' || condition.test !== 'equals' || condition.every || condition.cased) return false;
+  return condition.values.every((value) => typeof value === 'string' && value !== '') && requiredEqualities(condition).length === 1;
 }

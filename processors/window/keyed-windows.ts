@@ -237,7 +237,7 @@ export class KeyedWindows {
   /** Lets go of keys with nothing left in any window. When it happens changes no value, so it may be seldom. */
   private *sweep(pane: number): Generator<void, void> {
     const firstPane = pane - this.longestPanes + 1;
-    this.nextSweep = pane + Math.max(1, this.longestPanes >> 2);
+    this.nextSweep = pane + Math.max(1, this.longestPanes >> 1);
     this.flaws.expire(firstPane);
     const { keys, columns } = this.places;
     for (let slot = 0; slot < keys.slotLimit; slot++) {

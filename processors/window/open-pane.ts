@@ -13,7 +13,7 @@ const end = 0xffffffff;
 const noSlot = 0xffffffff;
 /** Panes double: they are built anew all the time, and by half they would copy so much more that adding takes 5 % longer. */
 const growth = 1;
-const bytesPerPlace = 21;
+const bytesPerPlace = 25;
 const bytesPerNode = 20;
 
 export class OpenPane {
@@ -24,6 +24,8 @@ export class OpenPane {
   private tags = new Uint32Array(16);
   private heads = new Uint32Array(16);
   private sampleCounts = new Uint8Array(16);
+  /** The highest hash among five samples: whatever is not below it changes nothing. */
+  private ceilings = new Uint32Array(16);
 
   private freePlaces: number[] = [];
 
@@ -68,12 +70,13 @@ export class OpenPane {
       this.heads[place] = node;
       this.sampleCounts[place]++;
     } else {
+      if (hash >= this.ceilings[place]) return;
       node = this.highest(place);
-      if (hash >= this.hashes[node]) return;
     }
     this.hashes[node] = hash;
     this.partitions[node] = partition;
     this.offsets[node] = offset;
+    if (this.sampleCounts[place] === samplesPerKey) this.ceilings[place] = this.hashes[this.highest(place)];
   }
 
   /** Adds the samples of one place to another's, for a key that has two. */
@@ -104,7 +107,8 @@ export class OpenPane {
 
   snapshot(out: SnapshotWriter): void {
     out.u32(this.length);
-    for (const column of [this.slots, this.newestMs, this.tags, this.heads, this.sampleCounts]) out.array(column.subarray(0, this.length));
+    for (const column of [this.slots, this.newestMs, this.tags, this.heads, this.sampleCounts, this.ceilings])
+      out.array(column.subarray(0, this.length));
     out.array(Uint32Array.from(this.freePlaces));
     out.u32(this.nodeCount);
     out.array(Uint32Array.from(this.freeNodes));
@@ -118,6 +122,7 @@ export class OpenPane {
     this.tags = from.u32s();
     this.heads = from.u32s();
     this.sampleCounts = from.u8s();
+    this.ceilings = from.u32s();
     this.freePlaces = [...from.u32s()];
     this.nodeCount = from.u32();
     this.freeNodes = [...from.u32s()];
@@ -160,5 +165,6 @@ export class OpenPane {
     this.tags = widen(this.tags, new Uint32Array(length));
     this.heads = widen(this.heads, new Uint32Array(length));
     this.sampleCounts = widen(this.sampleCounts, new Uint8Array(length));
+    this.ceilings = widen(this.ceilings, new Uint32Array(length));
   }
 }

@@ -99,6 +99,10 @@ class Segment {
   }
 
   private pack(capacity: number): void {
+    if (this.holes === 0) {
+      this.bytes = widen(this.bytes.subarray(0, this.used), new Uint8Array(capacity));
+      return;
+    }
     const packed = new Uint8Array(capacity);
     let at = 0;
     for (let index = 0; index < this.starts.length; index++) {
