@@ -74,13 +74,17 @@ describe('backtest', () => {
       expect(other.map(({ line }) => withoutSamples(line))).toEqual(plain.map(({ line }) => withoutSamples(line)));
   });
 
-  test('--out names a folder, whose findings are those of the last backtest', async () => {
+  test('--out names a folder for the findings; those that lie there already are left alone', async () => {
     const cwd = await folderWith({ 'app.log': traffic.join('\n') });
-    for (let run = 0; run < 2; run++) {
-      const { code, stdout } = await command([...withRules, '--from', 'app.log', '--out', 'result/new'], { cwd });
-      expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
-      expect(openings(await readFile(join(cwd, 'result/new/findings.jsonl'), 'utf8'))).toEqual(['192.0.2.1', '192.0.2.2']);
-    }
+    const backtest = () => command([...withRules, '--from', 'app.log', '--out', 'result/new'], { cwd });
+    const { code, stdout } = await backtest();
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    const findings = await readFile(join(cwd, 'result/new/findings.jsonl'), 'utf8');
+    expect(openings(findings)).toEqual(['192.0.2.1', '192.0.2.2']);
+    const again = await backtest();
+    expect(again.code).toBe(2);
+    expect(again.stderr).toMatch(/--out result\/new: expected a folder without findings\.jsonl, found one/);
+    expect(await readFile(join(cwd, 'result/new/findings.jsonl'), 'utf8')).toBe(findings);
   });
 
   test('--since and --until take a part of the time', async () => {
