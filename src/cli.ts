@@ -6,7 +6,7 @@ import { backtestCommand } from './backtest/command.ts';
 import { check } from './check.ts';
 import { buildOf, loadConfig } from './config.ts';
 import { demoCommand } from './demo/command.ts';
-import { doctor } from './doctor.ts';
+import { doctor } from './doctor/doctor.ts';
 import { DependencyError, ExitCode, UsageError } from './errors.ts';
 import { packageVersion } from './package-info.ts';
 import { printable } from './printable.ts';

@@ -5,7 +5,7 @@ import type { Engine } from './engine.ts';
 import type { HealthReason, Status } from './http/health.ts';
 import type { MetricsInput } from './http/metrics.ts';
 import type { Sink } from './sink/sink.ts';
-import type { Drain } from './source/http-drain.ts';
+import type { Drain } from './source/drain/http-drain.ts';
 import type { Source } from './source/source.ts';
 
 export interface Observed {

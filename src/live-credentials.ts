@@ -3,7 +3,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import type { Logger } from 'pino';
 import type { Config, DrainSourceConfig, SourceConfig } from './config.ts';
 import { UsageError } from './errors.ts';
-import type { CredentialsProvider } from './source/drain-credentials.ts';
+import type { CredentialsProvider } from './source/drain/drain-credentials.ts';
 
 export class LiveCredentials {
   private readonly byPath = new Map<string, readonly string[]>();

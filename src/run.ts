@@ -9,7 +9,7 @@ import { createServer, listen } from './http/server.ts';
 import type { VersionInfo } from './http/version.ts';
 import { keepCredentialsFresh, LiveCredentials } from './live-credentials.ts';
 import { loadRules } from './rules.ts';
-import type { Drain } from './source/http-drain.ts';
+import type { Drain } from './source/drain/http-drain.ts';
 import type { Source } from './source/source.ts';
 import { checkpointsOf, deadLetterOf, pipelineOptionsOf, sinkOf, sourceOf } from './wiring.ts';
 

@@ -16,13 +16,13 @@ import { LokiWriter } from './sink/loki.ts';
 import { LokiShipper } from './sink/loki-shipper.ts';
 import { createFileSink, createStdoutSink } from './sink/ndjson.ts';
 import type { Sink } from './sink/sink.ts';
-import { createFileSource } from './source/file.ts';
-import { createDrain } from './source/http-drain.ts';
-import { KafkaSource, type OffsetGap } from './source/kafka.ts';
-import type { KafkaConnection } from './source/kafka-client.ts';
-import { KafkaDrain } from './source/kafka-drain.ts';
+import { createDrain } from './source/drain/http-drain.ts';
+import { createFileSource } from './source/file/file.ts';
+import { createStdinSource } from './source/file/stdin.ts';
+import { KafkaSource, type OffsetGap } from './source/kafka/kafka.ts';
+import type { KafkaConnection } from './source/kafka/kafka-client.ts';
+import { KafkaDrain } from './source/kafka/kafka-drain.ts';
 import type { Source } from './source/source.ts';
-import { createStdinSource } from './source/stdin.ts';
 
 /** Opens what has to be opened to exist (a drain's journal). */
 export async function sourceOf(config: SourceConfig, stateDir: string, log: Logger, credentials?: LiveCredentials): Promise<Source> {

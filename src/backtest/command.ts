@@ -9,10 +9,10 @@ import { Progress } from '../progress.ts';
 import { loadRules } from '../rules.ts';
 import { createFileSink, createStdoutSink } from '../sink/ndjson.ts';
 import type { Sink } from '../sink/sink.ts';
-import { createFileSource } from '../source/file.ts';
-import { KafkaSource } from '../source/kafka.ts';
+import { createFileSource } from '../source/file/file.ts';
+import { createStdinSource } from '../source/file/stdin.ts';
+import { KafkaSource } from '../source/kafka/kafka.ts';
 import type { Source } from '../source/source.ts';
-import { createStdinSource } from '../source/stdin.ts';
 import { connectionOf, pipelineOptionsOf } from '../wiring.ts';
 import { backtest, backtestSummary } from './backtest.ts';
 

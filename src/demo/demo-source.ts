@@ -1,6 +1,6 @@
 /** The simulated day as a source: drain bodies are cut as the drain cuts them, and everything goes through the decoders as it would live. */
 import { partitionKey, type SourceRecord } from '../../processors/record.ts';
-import { parseLogplexBody } from '../source/logplex-body.ts';
+import { parseLogplexBody } from '../source/drain/logplex-body.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from '../source/source.ts';
 import type { DemoItem } from './traffic.ts';
 

@@ -6,7 +6,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Counters } from '../../processors/counters.ts';
-import type { Drain } from '../source/http-drain.ts';
+import type { Drain } from '../source/drain/http-drain.ts';
 import { healthReport, type Status } from './health.ts';
 
 /** What the engine gives to be read. Each is called once per scrape, must not throw, and must not wait. */

@@ -8,9 +8,9 @@ import type { Finding } from '../../processors/detect/finding.ts';
 import { findingJson } from '../../processors/detect/ocsf.ts';
 import { partitionKey } from '../../processors/record.ts';
 import { DependencyError } from '../errors.ts';
-import { Journal, JournalFullError } from '../source/journal.ts';
-import { KafkaSource } from '../source/kafka.ts';
-import type { KafkaConnection } from '../source/kafka-client.ts';
+import { Journal, JournalFullError } from '../source/drain/journal.ts';
+import { KafkaSource } from '../source/kafka/kafka.ts';
+import type { KafkaConnection } from '../source/kafka/kafka-client.ts';
 import type { Positions, RecordIntake, Source } from '../source/source.ts';
 
 export interface FindingLog {

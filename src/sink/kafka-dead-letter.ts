@@ -1,5 +1,5 @@
 /** Records that could not be decoded, in a topic: the bytes as they were, where they lay and why in headers. */
-import type { KafkaConnection } from '../source/kafka-client.ts';
+import type { KafkaConnection } from '../source/kafka/kafka-client.ts';
 import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { KafkaWriter } from './kafka-writer.ts';
 

@@ -1,7 +1,7 @@
 /** One idempotent producer of either driver: what `KafkaWriter` needs of it. */
 import { type IHeaders, type Kafka, type Message, Partitioners } from 'kafkajs';
-import type { KafkaConnection } from '../source/kafka-client.ts';
-import { connectionSettings, connectRd, type RdError, type Rdkafka, rdFailure } from '../source/rdkafka-client.ts';
+import type { KafkaConnection } from '../source/kafka/kafka-client.ts';
+import { connectionSettings, connectRd, type RdError, type Rdkafka, rdFailure } from '../source/kafka/rdkafka-client.ts';
 
 export interface KafkaProducer {
   /** Resolves when every in-sync replica has them, in order per partition. Rejects if one of them cannot be written. */

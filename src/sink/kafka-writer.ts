@@ -1,7 +1,14 @@
 /** Writes messages to one topic, in order and acknowledged by every in-sync replica; sits an outage out until a deadline. */
 import type { Kafka, Message } from 'kafkajs';
-import { connectForMsDefault, createKafka, type KafkaConnection, kafkaError, outageForMsDefault, persist } from '../source/kafka-client.ts';
-import { chooseDriver, type DriverChoice } from '../source/kafka-driver.ts';
+import {
+  connectForMsDefault,
+  createKafka,
+  type KafkaConnection,
+  kafkaError,
+  outageForMsDefault,
+  persist,
+} from '../source/kafka/kafka-client.ts';
+import { chooseDriver, type DriverChoice } from '../source/kafka/kafka-driver.ts';
 import { connectKafkajs, connectRdkafka, type KafkaProducer } from './kafka-producer.ts';
 import type { SinkHealth } from './sink.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { Finding } from '../../processors/detect/finding.ts';
 import { cloudEventHeaders, findingJson } from '../../processors/detect/ocsf.ts';
-import type { KafkaConnection } from '../source/kafka-client.ts';
+import type { KafkaConnection } from '../source/kafka/kafka-client.ts';
 import { KafkaWriter } from './kafka-writer.ts';
 import type { Sink, SinkHealth } from './sink.ts';
 

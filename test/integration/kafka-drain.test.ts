@@ -6,8 +6,8 @@ import { Kafka, type KafkaMessage, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Counters } from '../../processors/counters.ts';
 import { createServer, listen } from '../../src/http/server.ts';
-import { KafkaDrain, type KafkaDrainOptions } from '../../src/source/kafka-drain.ts';
-import { basic, frame, line, password } from '../src/source/drain-harness.ts';
+import { KafkaDrain, type KafkaDrainOptions } from '../../src/source/kafka/kafka-drain.ts';
+import { basic, frame, line, password } from '../src/source/drain/drain-harness.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { head, type RawAnswer, RawClient } from '../support/raw-http.ts';
 

@@ -6,7 +6,7 @@ import { Kafka, logLevel, type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DependencyError } from '../../src/errors.ts';
 import { connectKafkajs, connectRdkafka, type KafkaProducer } from '../../src/sink/kafka-producer.ts';
-import { connectionSettings, connectRd, loadRdkafka } from '../../src/source/rdkafka-client.ts';
+import { connectionSettings, connectRd, loadRdkafka } from '../../src/source/kafka/rdkafka-client.ts';
 import { builtCommand } from '../support/build.ts';
 import { Command, command } from '../support/command.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';

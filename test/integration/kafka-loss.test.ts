@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Pipeline } from '../../processors/pipeline.ts';
 import type { CheckpointStore } from '../../src/checkpoint/checkpoint.ts';
 import { Engine } from '../../src/engine.ts';
-import { KafkaSource } from '../../src/source/kafka.ts';
+import { KafkaSource } from '../../src/source/kafka/kafka.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { produce } from '../support/kafka-topic.ts';
 import { MemoryCheckpoints, MemorySink } from '../support/memory.ts';

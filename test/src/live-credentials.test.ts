@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { loadConfig, type SourceConfig } from '../../src/config.ts';
 import { keepCredentialsFresh, LiveCredentials } from '../../src/live-credentials.ts';
-import { Credentials } from '../../src/source/drain-credentials.ts';
+import { Credentials } from '../../src/source/drain/drain-credentials.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 /** Collects what is logged, and lets a test wait for it. */

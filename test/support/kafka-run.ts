@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { onTestFinished } from 'vitest';
 import { partitionKey, type SourceRecord } from '../../processors/record.ts';
-import { KafkaSource, type KafkaSourceOptions } from '../../src/source/kafka.ts';
+import { KafkaSource, type KafkaSourceOptions } from '../../src/source/kafka/kafka.ts';
 
 export interface Taken extends SourceRecord {
   readonly key: string;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Counters, countBy } from '../../../processors/counters.ts';
 import type { Status } from '../../../src/http/health.ts';
 import { Metrics, type MetricsInput } from '../../../src/http/metrics.ts';
-import { DrainCounters } from '../../../src/source/drain-counters.ts';
+import { DrainCounters } from '../../../src/source/drain/drain-counters.ts';
 
 const quiet: Status = { sources: [], sinks: [], reasons: () => [] };
 const made: Metrics[] = [];

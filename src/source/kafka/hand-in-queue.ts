@@ -1,0 +1,82 @@
+/** Records waiting for the engine: handed in one batch at a time, in the order they came; a partition's can be taken out again. */
+import { partitionKey, type RecordBatch } from '../../../processors/record.ts';
+
+export class HandInQueue {
+  readonly #handIn: (batch: RecordBatch) => Promise<void>;
+  readonly #failed: (error: unknown) => void;
+  #batches: RecordBatch[] = [];
+  #current: Promise<void> | undefined;
+  #inHand: Promise<void> | undefined;
+  #closed = false;
+  #waiting: (() => void)[] = [];
+  /** Records that wait, without those of the batch in hand. */
+  records = 0;
+
+  /** `failed`: what `handIn` rejected with; nothing is handed in after that. */
+  constructor(handIn: (batch: RecordBatch) => Promise<void>, failed: (error: unknown) => void) {
+    this.#handIn = handIn;
+    this.#failed = failed;
+  }
+
+  get idle(): boolean {
+    return this.#current === undefined && this.#batches.length === 0;
+  }
+
+  add(batch: RecordBatch): void {
+    if (this.#closed) return;
+    this.#batches.push(batch);
+    this.records += batch.records.length;
+    this.#current ??= this.#work();
+  }
+
+  /** Takes out what waits of these partitions; resolves when the batch in hand is done, whichever it is of. */
+  async drop(keys: ReadonlySet<string>): Promise<void> {
+    this.#batches = this.#batches.filter(({ topic, partition }) => !keys.has(partitionKey(topic, partition)));
+    this.records = this.#batches.reduce((sum, { records }) => sum + records.length, 0);
+    await this.#inHand;
+  }
+
+  /** Hands in nothing more. Resolves when the batch in hand is done. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#batches = [];
+    this.records = 0;
+    await this.#inHand;
+  }
+
+  /** Resolves when nothing waits and nothing is in hand, or after `withinMs`, or at `nudge`. */
+  settled(withinMs: number): Promise<void> {
+    if (this.idle) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.nudge(), withinMs);
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** Ends every `settled` that waits. */
+  nudge(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  async #work(): Promise<void> {
+    try {
+      for (let batch = this.#batches.shift(); batch !== undefined; batch = this.#batches.shift()) {
+        this.records -= batch.records.length;
+        const handed = this.#handIn(batch);
+        this.#inHand = handed.catch(() => undefined);
+        await handed;
+      }
+    } catch (error) {
+      this.#closed = true;
+      this.#batches = [];
+      this.#failed(error);
+    } finally {
+      this.#current = undefined;
+      this.#inHand = undefined;
+      this.nudge();
+    }
+  }
+}

@@ -1,0 +1,198 @@
+/** Kafka topics as a source: as a member of a consumer group, over either driver, or as a bounded replay that touches no group. */
+import type { Kafka } from 'kafkajs';
+import { partitionKey } from '../../../processors/record.ts';
+import { DependencyError } from '../../errors.ts';
+import type { Positions, RecordIntake, Source, SourceHealth } from '../source.ts';
+import { connectForMsDefault, createKafka, kafkaError, persist } from './kafka-client.ts';
+import { chooseDriver, type DriverChoice } from './kafka-driver.ts';
+import { KafkaGroup } from './kafka-group.ts';
+import type { KafkaSourceOptions, OffsetGap } from './kafka-options.ts';
+import { KafkaReader } from './kafka-reader.ts';
+import { KafkaReplay } from './kafka-replay.ts';
+import { KafkaTopics } from './kafka-topics.ts';
+import { RdkafkaGroup } from './rdkafka-group.ts';
+
+export type { KafkaFrom, KafkaSourceOptions, OffsetGap } from './kafka-options.ts';
+
+const readForMsDefault = 5_000;
+/** Kafka sends one whole batch of records at least, however little is asked for; more than the one we look for is not needed. */
+const readBytes = 1_024;
+
+/**
+ * `stop` hands the partitions back first: the engine's `revoked` is called, and its commits still count, before the group is left. A
+ * commit after that is too late and is left out, which costs the next owner a repeat.
+ */
+export class KafkaSource implements Source {
+  readonly name: string;
+  readonly #options: KafkaSourceOptions;
+  readonly #kafka: Kafka;
+  readonly #topics: KafkaTopics;
+  readonly #choice: DriverChoice;
+  #group: KafkaGroup | RdkafkaGroup | undefined;
+  #replay: KafkaReplay | undefined;
+  #running: Promise<void> | undefined;
+  #samples: Promise<KafkaReader> | undefined;
+  #starting: string | undefined;
+  #ended = false;
+  #stopping = false;
+  #lost = 0;
+  #into: RecordIntake | undefined;
+
+  /** Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read, a UsageError if the driver cannot be had. */
+  constructor(options: KafkaSourceOptions) {
+    this.name = `kafka:${options.topics.join(',')}`;
+    this.#kafka = createKafka(options);
+    this.#topics = new KafkaTopics(options.topics);
+    this.#choice =
+      options.until === undefined
+        ? chooseDriver(options.driver ?? 'auto', options)
+        : { driver: 'kafkajs', reason: 'a replay joins no group: kafkajs reads it with either driver' };
+    this.#options = {
+      ...options,
+      onGap: (gap: OffsetGap) => {
+        if (gap.kind === 'expired') this.#lost += gap.toOffset - gap.fromOffset;
+        this.#tellLoss(gap);
+        options.onGap?.(gap);
+      },
+    };
+  }
+
+  run(positions: Positions, into: RecordIntake): Promise<void> {
+    if (this.#running) throw new Error(`${this.name}: run was called twice`);
+    this.#into = into;
+    this.#running = this.#run(positions, into);
+    return this.#running;
+  }
+
+  async #run(positions: Positions, into: RecordIntake): Promise<void> {
+    const { driver, reason } = this.#choice;
+    this.#options.log?.info({ source: this.name, driver, reason }, 'Kafka driver');
+    const reader = new KafkaReader(this.#kafka);
+    try {
+      if (this.#stopping) return;
+      if (this.#options.until !== undefined) {
+        this.#replay = new KafkaReplay(this.#options, this.#topics, reader);
+        await this.#replay.run(positions, into);
+      } else {
+        await this.#connect(reader);
+        if (this.#stopping) return;
+        const { rdkafka } = this.#choice;
+        this.#group =
+          rdkafka === undefined
+            ? new KafkaGroup(this.#options, this.#kafka, this.#topics, reader, positions, into)
+            : new RdkafkaGroup(this.#options, rdkafka, this.#topics, reader, positions, into);
+        await this.#group.run();
+      }
+    } finally {
+      this.#ended = true;
+      await reader.disconnect().catch(() => undefined);
+    }
+  }
+
+  #connect(reader: KafkaReader): Promise<void> {
+    const { connectForMs = connectForMsDefault } = this.#options;
+    return persist(
+      this.#options,
+      `find ${this.#topics}`,
+      this.#stopping ? 0 : connectForMs,
+      () => (this.#stopping ? Promise.resolve() : this.#topics.refresh(reader)),
+      (error) => {
+        this.#starting = kafkaError(this.#options, `find ${this.#topics}`, error).message;
+      },
+    ).finally(() => {
+      this.#starting = undefined;
+    });
+  }
+
+  /** A replay commits nothing. */
+  async commit(positions: Positions): Promise<void> {
+    await this.#group?.commit(positions);
+  }
+
+  /**
+   * Reads through its own connection and without a group, so it neither waits for a fetch in progress nor moves anything. Rejects with a
+   * DependencyError if the broker does not answer within 5 s.
+   */
+  async read(topic: string, partition: number, offset: number): Promise<Uint8Array | null> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${readForMsDefault} ms`)), readForMsDefault);
+    });
+    try {
+      return await Promise.race([this.#readOne(topic, partition, offset), timeout]);
+    } catch (error) {
+      throw error instanceof DependencyError ? error : kafkaError(this.#options, `read ${topic}/${partition} at ${offset}`, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #readOne(topic: string, partition: number, offset: number): Promise<Uint8Array | null> {
+    this.#samples ??= this.#openReader();
+    let reader: KafkaReader;
+    try {
+      reader = await this.#samples;
+    } catch (error) {
+      this.#samples = undefined;
+      throw error;
+    }
+    // A topic of a pattern may have come since the reader was opened.
+    if (this.#topics.names.includes(topic)) await reader.connect([topic]);
+    for (let from = offset; ; ) {
+      const fetched = await reader.fetch(topic, partition, from, readBytes, 100);
+      const message = fetched.messages.find((one) => Number(one.offset) === offset);
+      if (message) return message.value;
+      if (fetched.nextOffset === from || fetched.nextOffset > offset) return null;
+      from = fetched.nextOffset;
+    }
+  }
+
+  async #openReader(): Promise<KafkaReader> {
+    const reader = new KafkaReader(this.#kafka);
+    await this.#topics.refresh(reader);
+    return reader;
+  }
+
+  /** Not to be awaited from inside `into.batch`: it waits for that batch. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#replay?.stop();
+    try {
+      await this.#group?.stop();
+      await this.#running?.catch(() => undefined);
+    } finally {
+      const samples = this.#samples;
+      this.#samples = undefined;
+      await samples?.then((reader) => reader.disconnect()).catch(() => undefined);
+    }
+  }
+
+  health(): SourceHealth {
+    const problem = this.#starting ?? this.#group?.problem;
+    const reason = problem ?? this.#worthKnowing();
+    const lagRecords = this.#group?.lag() ?? this.#replay?.lag();
+    return {
+      ok: problem === undefined || problem === 'rebalancing',
+      ...(reason === undefined ? {} : { reason }),
+      ...(lagRecords === undefined ? {} : { lagRecords }),
+      driver: this.#choice.driver,
+    };
+  }
+
+  /** What was skipped was nothing to see: compaction, markers of transactions. */
+  #tellLoss({ topic, partition, fromOffset, toOffset, kind }: OffsetGap): void {
+    if (kind === 'skipped') return;
+    const records = kind === 'expired' ? toOffset - fromOffset : undefined;
+    this.#into?.lost?.({ key: partitionKey(topic, partition), dataset: this.#options.dataset, kind, records });
+  }
+
+  #worthKnowing(): string | undefined {
+    if (this.#ended) return 'end of input';
+    const refused = this.#group?.refusedCommits ?? 0;
+    const facts = [
+      ...(this.#lost > 0 ? [`${this.#lost} records expired before they were read`] : []),
+      ...(refused > 0 ? [`${refused} commits came after their partitions were lost`] : []),
+    ];
+    return facts.length > 0 ? facts.join('; ') : undefined;
+  }
+}
