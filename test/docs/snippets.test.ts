@@ -142,7 +142,12 @@ describe('paths and links', () => {
 
   test('every file in the picture of the path exists', () => {
     const picture = readme.find(({ text }) => text.startsWith('POST /drain'))?.text ?? '';
-    const folders = ['src/source/drain', 'src', 'processors', ...readdirSync(join(root, 'processors')).map((name) => join('processors', name))];
+    const folders = [
+      'src/source/drain',
+      'src',
+      'processors',
+      ...readdirSync(join(root, 'processors')).map((name) => join('processors', name)),
+    ];
     const files = [...picture.matchAll(/[\w/-]+\.ts/g)].map(([name]) => name);
     expect(files.length).toBeGreaterThan(15);
     expect(
