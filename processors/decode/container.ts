@@ -9,7 +9,7 @@ import { bufferOf, textOf, withoutLineBreak } from './text-of.ts';
 import { isoTimeAt, textTimeMs, timeEnd } from './time.ts';
 
 /**
- * Lines of container runtimes (formats.md 3.1): CRI `TIME stdout|stderr P|F TEXT` and Docker's json-file. A line longer than 16 KiB comes
+ * Lines of container runtimes: CRI `TIME stdout|stderr P|F TEXT` and Docker's json-file. A line longer than 16 KiB comes
  * in parts; they are joined per (topic, partition, stream) and the joined line is decoded like any other, with the first part's time.
  */
 export class ContainerDecoder {

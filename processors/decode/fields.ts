@@ -20,7 +20,7 @@ export const ownForms: Readonly<Record<string, string>> = {
   'url.path': 'path',
 };
 
-/** Where a record's time stands, in order of precedence (design.md 6), then where OTLP and MongoDB put it. */
+/** Where a record's time stands, in order of precedence, then where OTLP and MongoDB put it. */
 export const timeNames: readonly string[] = [
   '@timestamp',
   'time',

@@ -1,6 +1,6 @@
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 
-/** How long after its last part a line is still waited for, in event time (Vector's figure, formats.md 3.1). */
+/** How long after its last part a line is still waited for, in event time (Vector's figure). */
 export const maxHoldMs = 30_000;
 
 /** The first parts of a line that came in pieces. Bytes, not text: a split can cut a code point. */

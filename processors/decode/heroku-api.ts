@@ -19,7 +19,7 @@ const beginnings: readonly (readonly [string, string])[] = [
   ['Starting process with command', herokuEvents.processRun],
 ];
 
-/** A line of `app` / `api` (formats.md 2.5): releases, config, scaling, builds, add-ons. `user.email` is who did it. */
+/** A line of `app` / `api`: releases, config, scaling, builds, add-ons. `user.email` is who did it. */
 export function fillApi(text: string, row: RowWriter): void {
   row.text('message', text);
   const by = text.lastIndexOf(' by user ');

@@ -4,7 +4,7 @@ import { integerAt } from './text-of.ts';
 import { isoTimeAt } from './time.ts';
 
 /**
- * Logplex's own error lines (formats.md 1.7). L10 to L13 say how many messages were lost before this line. False if the text is none.
+ * Logplex's own error lines. L10 to L13 say how many messages were lost before this line. False if the text is none.
  * `Error L10 (output buffer overflow): 500 messages dropped since …`, `… dropped 1 messages since …`, `Error L12: 222 messages dropped …`
  */
 export function fillLoss(text: string, row: RowWriter): boolean {

@@ -23,7 +23,7 @@ export function isSample(text: string): boolean {
 }
 
 /**
- * `source=web.1 dyno=heroku.… sample#memory_total=221.47MB …` (formats.md 2.3, 2.4): each sample a number under `heroku.<name>`, its
+ * `source=web.1 dyno=heroku.… sample#memory_total=221.47MB …`: each sample a number under `heroku.<name>`, its
  * hyphens as underscores (add-ons use both), and under the name as it was sent.
  */
 export function fillSamples(text: string, row: RowWriter): void {

@@ -20,7 +20,7 @@ const levels: readonly string[] = [
 ];
 
 /**
- * A line of Heroku Postgres (formats.md 2.4): samples, or `[COLOR] [12-1]  sql_error_code = 00000 … LOG:  duration: 2405.887 ms
+ * A line of Heroku Postgres: samples, or `[COLOR] [12-1]  sql_error_code = 00000 … LOG:  duration: 2405.887 ms
  * statement: …`, of which `[12-2]` and so on are the rest of the same statement.
  */
 export function fillPostgres(text: string, row: RowWriter): void {

@@ -4,7 +4,7 @@ import { fillRawLogfmt } from './logfmt.ts';
 import type { RowWriter } from './row-writer.ts';
 import { address } from './value-forms.ts';
 
-/** Whether a text is a line of Heroku's router (formats.md 2.1): `at=` or `sock=` first, and a `request_id=` or `fwd=` in it. */
+/** Whether a text is a line of Heroku's router: `at=` or `sock=` first, and a `request_id=` or `fwd=` in it. */
 export function isRouterLine(text: string): boolean {
   return (text.startsWith('at=') || text.startsWith('sock=')) && (text.includes(' fwd=') || text.includes(' request_id='));
 }

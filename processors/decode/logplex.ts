@@ -1,5 +1,5 @@
 /**
- * Logplex frames (formats.md 1.2): `<PRI>1 TIME host APPNAME PROCID - TEXT`. Looks like RFC 5424 and is not: the structured data is
+ * Logplex frames: `<PRI>1 TIME host APPNAME PROCID - TEXT`. Looks like RFC 5424 and is not: the structured data is
  * absent, without a `-` in its place, so that a strict parser eats the `[YELLOW] [12-1]` of a Postgres line.
  */
 
