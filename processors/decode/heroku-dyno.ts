@@ -11,7 +11,7 @@ const phrases: readonly (readonly [string, string])[] = [
   ['Unidling', herokuEvents.unidling],
 ];
 
-/** A line of the dyno manager or of log-runtime-metrics (2.3). */
+/** A line of the dyno manager or of log-runtime-metrics. */
 export function fillDyno(text: string, row: RowWriter): void {
   if (isSample(text)) {
     fillSamples(text, row);
