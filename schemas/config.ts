@@ -112,7 +112,6 @@ export const configSchema = strict({
 });
 
 export type ConfigFields = z.output<typeof configSchema>;
-export type OverrideFields = z.output<typeof override>;
 
 /** What is well said but cannot run yet, by name. */
 export function notYetInConfig(config: ConfigFields): Fault[] {

@@ -5,7 +5,7 @@
  * dataset and fields are functions of the record's bytes, headers and place alone. Duties of the caller: `out.reset(records)` before
  * the call; nothing of the records is kept after it.
  */
-import type { RecordBatch, SourceRecord } from '../record.ts';
+import type { RecordBatch } from '../record.ts';
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import type { EventBatch } from './event-batch.ts';
 
@@ -14,14 +14,6 @@ export interface Decoder {
   /** Carries the held first parts of split lines, the only state a decoder has. */
   snapshot(out: SnapshotWriter): void;
   restore(from: SnapshotReader): void;
-}
-
-/**
- * Decodes one record into no, one or more rows. What most formats implement; `auto` and `perRecord` make a `Decoder` of it.
- * Returns undefined when the record was understood, else the reason why not (then it must have committed no row).
- */
-export interface RecordDecoder {
-  decodeRecord(record: SourceRecord, recordIndex: number, out: EventBatch): RejectReason | undefined;
 }
 
 export type RejectReason =

@@ -11,8 +11,11 @@ interface Target {
 
 /** By benchmark, then by the name of the figure. */
 export const targets: Readonly<Record<string, Readonly<Record<string, Target>>>> = {
-  // A throw-away engine around JSON.parse reached 0.54 (p10–p90 0.49–0.59) with fixed fields and no rules; 0.45 is where ours has to come.
-  engine: { 'engine over floor, 10 panes of 120,000 lines': { atLeast: 0.35 } },
+  // A throw-away engine around JSON.parse reached 0.54 (p10–p90 0.49–0.59) with fixed fields and no rules. Ours misses both today.
+  engine: {
+    'engine over floor, 10 panes of 120,000 lines': { atLeast: 0.5 },
+    'engine over floor, 10 panes of 12,000 lines': { atLeast: 0.5 },
+  },
   decode: { 'decode time over floor': { atMost: 1.5 } },
   // 147, 150, 251 and 101 B are what a prototype took with its index, so they are lenient for the measure alone. 256 B: half a million keys
   // in each of two rules in 256 MB; set after a first measurement, as a guard against growth.
@@ -28,8 +31,8 @@ export const targets: Readonly<Record<string, Readonly<Record<string, Target>>>>
   },
   // Both set after a first measurement (11.6 and 29), as guards. A prototype had a RSS of a twentieth of a naive one with half the registers.
   naive: { 'RSS of naive over ours': { atLeast: 10 }, 'heap of naive over ours': { atLeast: 20 } },
-  // Set after a first measurement (0.42), as a guard.
-  flat: { 'rate at 2,000 values over rate at one': { atLeast: 0.33 } },
+  // What is wanted; ours misses it today (0.42).
+  flat: { 'rate at 2,000 values over rate at one': { atLeast: 0.75 } },
   'event-loop': {
     'longest block, rules judge touched keys, filling': { atMost: 50 },
     'longest block, rules judge touched keys, steady': { atMost: 50 },
