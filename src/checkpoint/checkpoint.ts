@@ -12,6 +12,8 @@ export interface Checkpoint {
   readonly positions: Positions;
   /** What `Pipeline.snapshot()` gave when exactly the records before `positions` had gone through it. */
   readonly state: Uint8Array;
+  /** Where each sink's findings ended then, by sink name: what lies past it was written after this checkpoint. */
+  readonly marks?: Readonly<Record<string, string>>;
 }
 
 export interface CheckpointStore {

@@ -9,6 +9,13 @@ export interface Sink {
   readonly name: string;
   open(): Promise<void>;
   write(findings: readonly Finding[]): Promise<void>;
+  /** Where its findings end now, everything written so far included; kept in the checkpoint. Left out by a sink that cannot tell. */
+  mark?(): Promise<string>;
+  /**
+   * After `open`, before the first `write`: the process went on from a checkpoint with this mark (undefined: from none). What is there past
+   * it, written before a crash, is not written again when it comes again.
+   */
+  resume?(mark: string | undefined): Promise<void>;
   close(): Promise<void>;
   health(): SinkHealth;
 }
