@@ -23,7 +23,9 @@ export type DecodedCheckpoint =
 
 /** The parts to write one after the other: the state is not copied. */
 export function encodeCheckpoint(stored: StoredCheckpoint): Uint8Array[] {
-  const header = Buffer.from(JSON.stringify({ identity: stored.identity, positions: stored.positions, stateBytes: stored.state.length }));
+  const header = Buffer.from(
+    JSON.stringify({ identity: stored.identity, positions: stored.positions, marks: stored.marks, stateBytes: stored.state.length }),
+  );
   const prefix = Buffer.alloc(prefixBytes);
   prefix.write(magic, 0, 'latin1');
   prefix.writeUInt32LE(formatVersion, 4);
@@ -49,17 +51,30 @@ export function decodeCheckpoint(bytes: Buffer): DecodedCheckpoint {
   if (stateAt + header.stateBytes !== body.length)
     return damaged(`holds ${body.length - stateAt} bytes of state where ${header.stateBytes} were expected`);
   const state = new Uint8Array(body.subarray(stateAt));
-  return { kind: 'whole', checkpoint: { identity: header.identity, positions: header.positions, state } };
+  return { kind: 'whole', checkpoint: { identity: header.identity, positions: header.positions, marks: header.marks, state } };
 }
 
 function damaged(reason: string): DecodedCheckpoint {
   return { kind: 'damaged', reason };
 }
 
-function isHeader(value: unknown): value is { identity: string; positions: Record<string, number>; stateBytes: number } {
+interface Header {
+  readonly identity: string;
+  readonly positions: Record<string, number>;
+  /** Left out by versions before 0.2, and where no sink can tell. */
+  readonly marks?: Record<string, string>;
+  readonly stateBytes: number;
+}
+
+function isHeader(value: unknown): value is Header {
   if (typeof value !== 'object' || value === null) return false;
   const header = value as Record<string, unknown>;
-  const positions = header.positions;
+  const { positions, marks } = header;
+  if (
+    marks !== undefined &&
+    (typeof marks !== 'object' || marks === null || !Object.values(marks).every((mark) => typeof mark === 'string'))
+  )
+    return false;
   if (typeof header.identity !== 'string' || typeof header.stateBytes !== 'number') return false;
   if (typeof positions !== 'object' || positions === null) return false;
   return Object.values(positions).every((offset) => Number.isSafeInteger(offset) && (offset as number) >= 0);

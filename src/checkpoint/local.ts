@@ -61,7 +61,7 @@ class LocalCheckpoints implements CheckpointStore {
           `${path} has format ${decoded.version}, this version reads up to ${formatVersion}: run the version that wrote it, or start with a new state folder`,
         ]);
       }
-      const { identity, positions, state } = decoded.checkpoint;
+      const { identity, positions, marks, state } = decoded.checkpoint;
       if (identity !== this.options.identity) {
         throw new CheckpointError([
           `${path} belongs to ${JSON.stringify(identity)}, this deployment is ${JSON.stringify(this.options.identity)} (another hash key): ` +
@@ -69,7 +69,7 @@ class LocalCheckpoints implements CheckpointStore {
         ]);
       }
       if (reasons.length > 0) this.options.warn?.(`${reasons.join('; ')}; going on from ${path}, what was read since is read again`);
-      return { positions, state };
+      return { positions, state, marks };
     }
     if (reasons.length > 0) {
       throw new CheckpointError([

@@ -33,6 +33,15 @@ test('the newest of many saves is loaded, and two are kept', async () => {
   expect((await readdir(dir)).length).toBe(2);
 });
 
+test("where the sinks' findings ended is kept with it; a checkpoint without that is one of before", async () => {
+  const dir = await tempDir();
+  const marks = { 'kafka:findings': '{"0":17}', 'file:./data/findings.jsonl': '4711' };
+  await store(dir).save({ ...checkpoint(1), marks });
+  expect((await store(dir).load())!.marks).toEqual(marks);
+  await store(dir).save(checkpoint(2));
+  expect((await store(dir).load())!.marks).toBeUndefined();
+});
+
 test('the state that is saved is the one that was handed in, also when its memory is reused right away', async () => {
   const dir = await tempDir();
   const state = new Uint8Array([1, 2, 3]);
