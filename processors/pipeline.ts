@@ -35,11 +35,13 @@ export interface PipelineOptions {
   readonly span?: { readonly fromMs: number; readonly toMs: number };
   /** Gets a row for every evaluated window and key; every key is then judged at every close. */
   readonly score?: (score: Score) => void;
+  /** Goes on counting in these, where it takes the place of another. */
+  readonly counters?: Counters;
 }
 
 /** Each step comes in two forms: whole, and (`…InSlices`) as a generator that pauses, for a caller with others to serve. */
 export class Pipeline {
-  readonly counters = new Counters();
+  readonly counters: Counters;
   /** Records of the last batch that could not be decoded or placed in time. */
   readonly rejects = new Rejects();
   readonly watermark = new Watermark();
@@ -62,6 +64,7 @@ export class Pipeline {
   constructor(rules: readonly Rule[], options: PipelineOptions = {}) {
     const plan = new FieldPlan();
     const groups = groupRules(rules);
+    this.counters = options.counters ?? new Counters();
     this.hashKey = hashKeyOf(options.hashKey ?? publishedHashKey);
     this.ruleSet = new RuleSet(
       groups.map((group) => group.rules[0]),

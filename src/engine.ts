@@ -27,6 +27,7 @@ import type { Sink } from './sink/sink.ts';
 import type { Positions, RecordIntake, RecordLoss, Source } from './source/source.ts';
 
 export interface EngineParts {
+  /** The first one: `reload` may put another in its place. */
   readonly pipeline: Pipeline;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
@@ -69,6 +70,8 @@ export class Engine {
   lastCheckpointMs = Number.NaN;
   /** What was lost or dropped lately. */
   readonly lossLog = new LossLog();
+  /** The one that runs now. */
+  pipeline: Pipeline;
   private readonly parts: EngineParts;
   private readonly options: EngineOptions;
   private readonly turn = new Mutex();
@@ -84,6 +87,7 @@ export class Engine {
 
   constructor(parts: EngineParts, options: Partial<EngineOptions> = {}) {
     this.parts = parts;
+    this.pipeline = parts.pipeline;
     this.options = { ...engineDefaults, ...options };
     this.idleness = new Idleness(this.options.idleMs);
     this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
@@ -116,13 +120,28 @@ export class Engine {
     this.wakeStopped();
   }
 
+  /**
+   * Puts another pipeline in the place of the one that runs, between two batches: it goes on from the state of that one. Returns the ids of
+   * rules that begin with nothing. Throws what `make` or taking over the state threw; then all goes on as it was.
+   */
+  reload(make: (running: Pipeline) => Pipeline): Promise<string[]> {
+    return this.turn.run(async () => {
+      if (this.failure !== undefined) throw this.failure;
+      const next = make(this.pipeline);
+      const fresh = next.restore(this.pipeline.snapshot());
+      this.pipeline = next;
+      this.dirty = true;
+      return fresh;
+    });
+  }
+
   /** What one source hands its records to. */
   private intakeOf(source: Source): RecordIntake {
     return {
       partitions: (keys) => this.expect(keys),
       ended: (key) => {
         this.idleness.forget(key);
-        this.inTurn(async () => this.write(await inSlices(this.parts.pipeline.endedInSlices(key)))).catch(() => {});
+        this.inTurn(async () => this.write(await inSlices(this.pipeline.endedInSlices(key)))).catch(() => {});
       },
       batch: (records) => this.inTurn(() => this.accept(source, records)),
       lost: (loss) => void this.inTurn(() => this.lost(source, loss)).catch(() => {}),
@@ -132,7 +151,7 @@ export class Engine {
 
   /** These partitions are waited for until they have been silent for long enough. */
   private expect(keys: readonly string[]): void {
-    this.parts.pipeline.partitions(keys);
+    this.pipeline.partitions(keys);
     for (const key of keys) this.idleness.seen(key, this.parts.clock());
   }
 
@@ -151,7 +170,8 @@ export class Engine {
 
   private async accept(source: Source, batch: RecordBatch): Promise<void> {
     if (batch.records.length === 0) return;
-    const { pipeline, deadLetter, clock } = this.parts;
+    const { deadLetter, clock } = this.parts;
+    const { pipeline } = this;
     const key = partitionKey(batch.topic, batch.partition);
     this.sourceOf.set(batch.topic, source);
     this.idleness.noted(key, clock());
@@ -168,7 +188,8 @@ export class Engine {
 
   /** Records are missing: the windows they may have belonged to say so, and so does a finding of its own. */
   private async lost(source: Source, { key, dataset, kind, records }: RecordLoss): Promise<void> {
-    const { pipeline, clock, log } = this.parts;
+    const { clock, log } = this.parts;
+    const { pipeline } = this;
     this.expect([key]);
     pipeline.loss(key, dataset, kind, records);
     this.lossLog.look(pipeline.counters, clock());
@@ -212,14 +233,14 @@ export class Engine {
   }
 
   private async restore(): Promise<void> {
-    const { checkpoints, pipeline, log } = this.parts;
+    const { checkpoints, log } = this.parts;
     const checkpoint = await checkpoints?.load();
     if (checkpoint === undefined) return;
-    pipeline.restore(checkpoint.state);
+    const fresh = this.pipeline.restore(checkpoint.state);
     Object.assign(this.positions, checkpoint.positions);
     // What was written while we were away is still to be read: nobody is passed by before he had his time to speak again.
     this.expect(Object.keys(checkpoint.positions));
-    log.info({ positions: checkpoint.positions, stateBytes: checkpoint.state.length }, 'restored from the checkpoint');
+    log.info({ positions: checkpoint.positions, stateBytes: checkpoint.state.length, beginAnew: fresh }, 'restored from the checkpoint');
   }
 
   private startTimers(): void {
@@ -235,20 +256,20 @@ export class Engine {
     const nowMs = this.parts.clock();
     const idle = this.idleness.idle(nowMs);
     if (idle.length === 0) return;
-    await this.write(await inSlices(this.parts.pipeline.tickInSlices({ nowMs, idle })));
+    await this.write(await inSlices(this.pipeline.tickInSlices({ nowMs, idle })));
     this.dirty = true;
   }
 
   private async finish(): Promise<void> {
-    await this.inTurn(async () => this.write(await inSlices(this.parts.pipeline.finishInSlices())));
+    await this.inTurn(async () => this.write(await inSlices(this.pipeline.finishInSlices())));
   }
 
   /** State and offsets of this instant, then the commit: in that order. */
   private async checkpoint(): Promise<void> {
-    const { checkpoints, pipeline, sources, clock } = this.parts;
+    const { checkpoints, sources, clock } = this.parts;
     if (checkpoints === undefined || !this.dirty) return;
     const positions: Positions = { ...this.positions };
-    await checkpoints.save({ positions, state: pipeline.snapshot() });
+    await checkpoints.save({ positions, state: this.pipeline.snapshot() });
     this.dirty = false;
     this.checkpointsSaved++;
     this.lastCheckpointMs = clock();
