@@ -23,6 +23,7 @@ const hashKey = z
   .min(16, { error: keyExpected })
   .transform((text) => new Secret(text));
 
+const connectionsExpected = 'a whole number from 1 to 65535';
 const listenExpected = 'an address and port such as 127.0.0.1:8080, [::1]:8080 or :8080';
 const listen = z
   .string({ error: listenExpected })
@@ -93,7 +94,16 @@ export const configSchema = strict({
     .optional()
     .describe("Keys the sketches' hash, so that nobody can steer them; a backtest needs the same one. Without it a published key is used."),
   memory: size.prefault('512MB').describe('What all state may take.'),
-  http: strict({ listen: listen.prefault('127.0.0.1:8080').describe('Where to listen.') })
+  http: strict({
+    listen: listen.prefault('127.0.0.1:8080').describe('Where to listen.'),
+    maxConnections: z
+      .int({ error: connectionsExpected })
+      .min(1, { error: connectionsExpected })
+      .max(65_535, { error: connectionsExpected })
+      .default(1000)
+      .describe('Connections at once. One more takes the place of the longest idle one that has sent nothing yet that was taken.'),
+    timeout: positiveDuration.prefault('10s').describe('What the headers of a request may take to arrive, and again its body.'),
+  })
     .prefault({})
     .describe('Drains, health, metrics.'),
   overrides: z.record(ruleId, override).default({}).describe('Changes to rules, by id, without touching them.'),

@@ -34,7 +34,7 @@ export interface Config {
   /** 8 bytes; undefined: the published key. */
   readonly hashKey: Secret<Uint8Array> | undefined;
   readonly memoryBytes: number;
-  readonly http: { readonly host: string; readonly port: number };
+  readonly http: { readonly host: string; readonly port: number; readonly maxConnections: number; readonly timeoutMs: number };
   readonly overrides: Readonly<Record<string, RuleOverride>>;
   /** Sender's name (and a form, `took|ms`) -> field. */
   readonly fields: Readonly<Record<string, string>>;
@@ -261,7 +261,7 @@ function configOf(
         : { kind: 'kafka', topic: deadLetter.kafka.topic, ...connectionOf({ driver: 'auto', ...deadLetter.kafka }, shared, absolute) },
     hashKey: hashKey?.map(hashKeyBytes),
     memoryBytes: fields.memory,
-    http: http.listen,
+    http: { ...http.listen, maxConnections: http.maxConnections, timeoutMs: http.timeout },
     overrides: Object.fromEntries(
       Object.entries(overrides).map(([id, { mute, ...rest }]) => [
         id,

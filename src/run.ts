@@ -11,7 +11,7 @@ import { keepCredentialsFresh, LiveCredentials } from './live-credentials.ts';
 import { loadRules } from './rules.ts';
 import type { Drain } from './source/drain/http-drain.ts';
 import type { Source } from './source/source.ts';
-import { checkpointsOf, deadLetterOf, pipelineOptionsOf, sinkOf, sourceOf } from './wiring.ts';
+import { checkpointsOf, deadLetterOf, limitsOf, pipelineOptionsOf, sinkOf, sourceOf } from './wiring.ts';
 
 export interface RunOptions {
   readonly config: Config;
@@ -28,7 +28,7 @@ export async function run({ config, log, version, stop, reread }: RunOptions): P
   const rules = all.filter(({ status }) => status === 'live' || status === 'shadow');
   tellRules(all, rules, log);
   const credentials = new LiveCredentials(config.sources);
-  const sources = await Promise.all(config.sources.map((source) => sourceOf(source, config.state.dir, log, credentials)));
+  const sources = await Promise.all(config.sources.map((source) => sourceOf(source, config, log, credentials)));
   const drains = sources.filter(isDrain);
   const sinks = config.sinks.map((sink) => sinkOf(sink, config.state.dir, log));
   const pipeline = new Pipeline(rules, pipelineOptionsOf(config));
@@ -52,6 +52,7 @@ export async function run({ config, log, version, stop, reread }: RunOptions): P
     metrics: metricsOf(observed),
     version: { ...version, driver },
     mounts: drains,
+    limits: limitsOf(config),
   });
   stop.addEventListener('abort', () => engine.stop(), { once: true });
   const stopWatching = reread === undefined ? () => {} : keepCredentialsFresh({ config, credentials, reread, log });

@@ -7,6 +7,7 @@ import { publishedHashKey } from '../processors/sketch/hash.ts';
 import type { CheckpointStore } from './checkpoint/checkpoint.ts';
 import { createLocalCheckpoints } from './checkpoint/local.ts';
 import type { Config, KafkaConnectionConfig, LokiSinkConfig, SinkConfig, SourceConfig } from './config.ts';
+import type { ServerLimits } from './http/server.ts';
 import { LiveCredentials } from './live-credentials.ts';
 import { createDeadLetterFile, type DeadLetter } from './sink/dead-letter.ts';
 import { createQueueLog, createTopicLog, type FindingLog } from './sink/finding-log.ts';
@@ -25,7 +26,12 @@ import { KafkaDrain } from './source/kafka/kafka-drain.ts';
 import type { Source } from './source/source.ts';
 
 /** Opens what has to be opened to exist (a drain's journal). */
-export async function sourceOf(config: SourceConfig, stateDir: string, log: Logger, credentials?: LiveCredentials): Promise<Source> {
+export async function sourceOf(
+  config: SourceConfig,
+  { state: { dir: stateDir }, http }: Pick<Config, 'state' | 'http'>,
+  log: Logger,
+  credentials?: LiveCredentials,
+): Promise<Source> {
   switch (config.kind) {
     case 'kafka': {
       const { topics, group, instanceId, protocol, from, dataset, format } = config;
@@ -35,7 +41,7 @@ export async function sourceOf(config: SourceConfig, stateDir: string, log: Logg
     case 'drain': {
       const { path, posts: kind, dataset, rateBytesPerSecond: rate, maxBodyBytes, to } = config;
       const options = {
-        ...{ path, kind, dataset, maxBodyBytes, log },
+        ...{ path, kind, dataset, maxBodyBytes, log, bodyTimeoutMs: http.timeoutMs },
         credentials: (credentials ?? new LiveCredentials([config])).of(path),
         // A second's worth at once: a batch is one burst.
         rate: rate === undefined ? undefined : { bytesPerSecond: rate, burstBytes: rate },
@@ -50,6 +56,10 @@ export async function sourceOf(config: SourceConfig, stateDir: string, log: Logg
       return createFileSource({ path: paths, follow, format, dataset, identityFile });
     }
   }
+}
+
+export function limitsOf({ http: { maxConnections, timeoutMs } }: Pick<Config, 'http'>): ServerLimits {
+  return { maxConnections, headersTimeoutMs: timeoutMs, requestTimeoutMs: 3 * timeoutMs };
 }
 
 export function sinkOf(config: SinkConfig, stateDir: string, log: Logger): Sink {

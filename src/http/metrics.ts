@@ -20,6 +20,8 @@ export interface MetricsInput {
   /** Event time up to which input is complete, ms since the epoch; NaN before the first record. */
   watermarkMs?(): number;
   drains?(): readonly Pick<Drain, 'path' | 'counters' | 'dedupe' | 'journalBytes'>[];
+  /** Connections that were ended without a request that anything answered, by reason. */
+  refusals?(): Readonly<Record<string, number>>;
 }
 
 /** Series of one metric with a label that nothing bounds. */
@@ -90,6 +92,9 @@ export class Metrics {
   }
 
   private endpoints(input: MetricsInput, status: Status): void {
+    this.counter('http_refusals_total', 'Connections ended without a request that could be read, by reason.', ['reason'], () =>
+      Object.entries(input.refusals?.() ?? {}).map(([reason, count]): Row => [count, { reason }]),
+    );
     this.gauge('source_lag_records', 'Records known to wait.', ['source', 'topic', 'partition'], () => {
       const rows: Row[] = (input.partitions?.() ?? []).map(({ lagRecords, source, topic, partition }) => [
         lagRecords,

@@ -1,6 +1,7 @@
 /** The one HTTP server: drains, health, metrics, version, and what else is mounted. Its limits are what stands between a hostile client and the rest. */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { DependencyError } from '../errors.ts';
+import { Connections } from './connections.ts';
 import { registerHealth, type Status } from './health.ts';
 import { type MetricsInput, registerMetrics } from './metrics.ts';
 import { registerVersion, type VersionInfo } from './version.ts';
@@ -25,7 +26,7 @@ export interface ServerLimits {
   readonly maxHeaderBytes?: number;
   /** Bodies of everything but drains, which have their own limit; default 64 KiB. */
   readonly maxBodyBytes?: number;
-  /** Connections at once; default 1000. */
+  /** Connections at once; default 1000. One more crowds out the longest idle one that was never a sender. */
   readonly maxConnections?: number;
   /** For the headers to arrive; default 10 s. Over it: 408. */
   readonly headersTimeoutMs?: number;
@@ -40,6 +41,7 @@ export interface ServerLimits {
 /** Makes the server; `listen` starts it. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const limits = options.limits ?? {};
+  const connections = new Connections(limits.maxConnections ?? 1000);
   const app = Fastify({
     ...(options.log === undefined ? { logger: false } : { loggerInstance: options.log }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -47,6 +49,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     requestTimeout: limits.requestTimeoutMs ?? 30_000,
     connectionTimeout: limits.connectionTimeoutMs ?? 60_000,
     keepAliveTimeout: limits.keepAliveMs ?? 170_000,
+    clientErrorHandler: (error, socket) => connections.clientError(error, socket),
     http: {
       headersTimeout: limits.headersTimeoutMs ?? 10_000,
       maxHeaderSize: limits.maxHeaderBytes ?? 16 * 1024,
@@ -54,10 +57,15 @@ export function createServer(options: ServerOptions): FastifyInstance {
       connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs ?? 1000, limits.requestTimeoutMs ?? 1000),
     },
   }) as unknown as FastifyInstance;
-  app.server.maxConnections = limits.maxConnections ?? 1000;
-  app.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({ error: 'not_found', message: `nothing answers ${request.method} ${request.url.slice(0, 200)}` }),
-  );
+  connections.watch(app.server);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0];
+    const allowed = (['GET', 'POST'] as const).filter((method) => app.hasRoute({ method, url: path }));
+    if (allowed.length > 0) reply.header('allow', allowed.join(', '));
+    const error = allowed.length > 0 ? 'wrong_method' : 'not_found';
+    const message = `nothing answers ${request.method} ${request.url.slice(0, 200)}`;
+    return reply.code(allowed.length > 0 ? 405 : 404).send({ error, message });
+  });
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const status = error.statusCode !== undefined && error.statusCode >= 400 ? error.statusCode : 500;
     if (status >= 500) request.log.error({ err: error, url: request.url }, 'a request failed');
@@ -67,7 +75,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     });
   });
   registerHealth(app, options.status);
-  registerMetrics(app, options.metrics, options.status);
+  registerMetrics(app, { ...options.metrics, refusals: () => connections.refused }, options.status);
   registerVersion(app, options.version);
   for (const mount of options.mounts ?? []) mount.register(app);
   return app;

@@ -53,7 +53,7 @@ test('the config it mounts fits the services: broker, topics, state, port, and w
   expect(streamgauge.volumes).toContain(`./${configPath}:${target}:ro`);
   expect(streamgauge.volumes).toContain(`streamgauge:${config.state.dir}`);
   expect(dockerfile).toContain(`VOLUME ${config.state.dir}\n`);
-  expect(config.http).toEqual({ host: '0.0.0.0', port: 8080 });
+  expect(config.http).toMatchObject({ host: '0.0.0.0', port: 8080 });
   expect(dockerfile).toContain(`EXPOSE ${config.http.port}\n`);
   expect(dockerfile).toContain(`http://127.0.0.1:${config.http.port}/live`);
   expect(Number.parseInt(streamgauge.stop_grace_period ?? '', 10) * 1000).toBeGreaterThan(engineDefaults.shutdownMs);

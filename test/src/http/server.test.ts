@@ -99,9 +99,9 @@ describe('the server', () => {
     await body.ended();
   });
 
-  test('refuses large bodies, large headers and more connections than it wants', async () => {
+  test('refuses large bodies and large headers', async () => {
     const url = await start({
-      limits: { maxBodyBytes: 100, maxConnections: 2 },
+      limits: { maxBodyBytes: 100 },
       mounts: [{ register: (app) => void app.post('/echo', async (request) => request.body) }],
     });
     const first = await RawClient.open(portOf(url));
@@ -111,12 +111,66 @@ describe('the server', () => {
     await second.write(head('GET /live HTTP/1.1', { 'X-Large': 'x'.repeat(20_000) }));
     expect((await second.answer())?.status).toBe(431);
     await Promise.all([first.ended(), second.ended()]);
-    const [third, fourth] = [await RawClient.open(portOf(url)), await RawClient.open(portOf(url))];
-    const fifth = await RawClient.open(portOf(url));
-    await fifth.ended();
-    for (const client of [third, fourth]) {
-      await client.write(head('GET /live HTTP/1.1', {}));
-      expect((await client.answer())?.status).toBe(200);
+  });
+
+  test('takes the place of the longest idle connection for a new one, but never that of a sender or of a request under way', async () => {
+    let answerHeld: () => void = () => {};
+    const url = await start({
+      limits: { maxConnections: 3 },
+      mounts: [
+        {
+          register: (app) => {
+            app.post('/taken', async () => ({}));
+            app.get('/held', () => new Promise((resolve) => (answerHeld = () => resolve({}))));
+          },
+        },
+      ],
+    });
+    const sender = await RawClient.open(portOf(url));
+    await sender.write(head('POST /taken HTTP/1.1', { 'Content-Length': 0 }));
+    expect((await sender.answer())?.status).toBe(200);
+    const [idle, newer] = [await RawClient.open(portOf(url)), await RawClient.open(portOf(url))];
+    const newest = await RawClient.open(portOf(url));
+    await idle.ended();
+    await newer.write(head('GET /held HTTP/1.1', {}));
+    await newest.write(head('POST /taken HTTP/1.1', { 'Content-Length': 0 }));
+    expect((await newest.answer())?.status).toBe(200);
+    await (await RawClient.open(portOf(url))).ended();
+    answerHeld();
+    expect((await newer.answer())?.status).toBe(200);
+    const scraper = await RawClient.open(portOf(url));
+    await scraper.write(head('GET /metrics HTTP/1.1', {}));
+    const metrics = await scraper.answer();
+    expect(metrics?.body).toContain('streamgauge_http_refusals_total{reason="crowded_out"} 2');
+    expect(metrics?.body).toContain('streamgauge_http_refusals_total{reason="too_many_connections"} 1');
+    for (const client of [sender, newer, newest, scraper]) client.close();
+  });
+
+  test('answers a request that was whole before it says that the bytes behind it are none', async () => {
+    let answerHeld: () => void = () => {};
+    const url = await start({
+      mounts: [{ register: (app) => void app.get('/held', () => new Promise((resolve) => (answerHeld = () => resolve({})))) }],
+    });
+    const client = await RawClient.open(portOf(url));
+    await client.write(`${head('GET /held HTTP/1.1', {})}rubbish\r\n\r\n`);
+    const metrics = async () => (await fetch(`${url}/metrics`)).text();
+    await expect.poll(metrics).toContain('streamgauge_http_refusals_total{reason="bad_request"} 1');
+    answerHeld();
+    expect((await client.answer())?.status).toBe(200);
+    expect((await client.answer())?.status).toBe(400);
+    await client.ended();
+  });
+
+  test('says 405 and what it takes to any other method, also to one that hardly anybody knows', async () => {
+    const url = await start({ mounts: [{ register: (app) => void app.post('/taken', async () => ({})) }] });
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'TRACE']) {
+      const client = await RawClient.open(portOf(url));
+      await client.write(head(`${method} /live?x HTTP/1.1`, { 'Content-Length': 0 }));
+      expect(await client.answer(), method).toMatchObject({ status: 405, headers: { allow: 'GET' } });
+      if (method !== 'POST') {
+        await client.write(head(`${method} /taken HTTP/1.1`, { 'Content-Length': 0 }));
+        expect(await client.answer(), method).toMatchObject({ status: 405, headers: { allow: 'POST' } });
+      }
       client.close();
     }
   });
