@@ -8,11 +8,12 @@ import { type ExtractorOptions, Extractors } from './extractors.ts';
 import { compileFields } from './field-table.ts';
 import { routerNames, senderNames } from './fields.ts';
 import { JsonDecoder } from './json.ts';
+import { JsonScanner } from './json-scanner.ts';
 import { LineDecoder } from './line-decoder.ts';
 import { fillPlain } from './plain.ts';
 import { rejectedBySource } from './reject-header.ts';
 import { RowWriter } from './row-writer.ts';
-import { skipBlanks, textOf, withoutLineBreak } from './text-of.ts';
+import { bufferOf, skipBlanks, textOf, withoutLineBreak } from './text-of.ts';
 
 export interface DecodeOptions {
   readonly plan: FieldPlan;
@@ -35,6 +36,9 @@ export function createDecoder(options: DecodeOptions): Decoder {
   return new FormatDecoder(options);
 }
 
+/** Formats whose records are JSON objects. */
+const jsonFormats: ReadonlySet<string> = new Set<Format>(['json', 'docker']);
+
 type DecodeText = (text: string, record: SourceRecord, index: number, out: EventBatch) => RejectReason | undefined;
 
 class FormatDecoder implements Decoder {
@@ -42,6 +46,7 @@ class FormatDecoder implements Decoder {
   private readonly lines: LineDecoder;
   private readonly containers: ContainerDecoder;
   private readonly json: JsonDecoder;
+  private readonly scanner: JsonScanner;
   private readonly maxRecordBytes: number;
   private readonly auto: DecodeText;
   private readonly byFormat: ReadonlyMap<string, DecodeText>;
@@ -55,19 +60,26 @@ class FormatDecoder implements Decoder {
     this.lines = new LineDecoder(compileFields(plan, routerNames, { additions: options.fields }));
     this.containers = new ContainerDecoder(this.row, this.lines, this.maxRecordBytes);
     this.json = new JsonDecoder(this.row, this.lines, this.containers);
+    this.scanner = new JsonScanner(this.row, names);
     this.auto = (text, record, index, out) => this.decodeAny(text, record, index, out);
     this.byFormat = this.decoders();
   }
 
   decode(records: RecordBatch, out: EventBatch, rejects: Rejects): void {
     const decodeText = this.byFormat.get(records.format) ?? this.auto;
+    const mayBeJson = decodeText === this.auto || jsonFormats.has(records.format);
     const list = records.records;
     for (let index = 0; index < list.length; index++) {
       const { value } = list[index];
       let reason: RejectReason | undefined;
       if (value === null || value.length === 0) reason = 'empty';
       else if (value.length > this.maxRecordBytes) reason = 'too_long';
-      else reason = rejectedBySource(list[index]) ?? decodeText(textOf(value), list[index], index, out);
+      else {
+        reason = rejectedBySource(list[index]);
+        if (reason === undefined && !(mayBeJson && this.scanner.scan(bufferOf(value), list[index], index, out))) {
+          reason = decodeText(textOf(value), list[index], index, out);
+        }
+      }
       if (reason !== undefined) rejects.add(index, reason);
     }
   }

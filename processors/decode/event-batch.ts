@@ -4,8 +4,10 @@
  */
 
 import type { RecordBatch } from '../record.ts';
-import { hashText } from '../sketch/hash.ts';
+import { hashBytes, hashText } from '../sketch/hash.ts';
 import { widen } from '../typed-arrays.ts';
+import { TextCache } from './text-cache.ts';
+import { bufferOf } from './text-of.ts';
 
 export const Kind = { absent: 0, text: 1, number: 2, boolean: 3, null: 4, list: 5 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
@@ -51,9 +53,15 @@ export class EventBatch {
   dataset: string[] = [];
   records!: RecordBatch;
 
+  /** Texts made of bytes. */
+  readonly texts = new TextCache();
+
   private kinds: Uint8Array;
   private numbers: Float64Array;
-  private texts: (string | readonly Scalar[] | undefined)[];
+  private values: (string | readonly Scalar[] | undefined)[];
+  /** Where a text lies in its record's value, if it was left there: end 0 says that it was not. */
+  private starts: Uint32Array;
+  private ends: Uint32Array;
   private hashes: Uint32Array;
   private hashed: Uint8Array;
   private readonly slotCount: number;
@@ -74,7 +82,9 @@ export class EventBatch {
     const cells = capacity * this.slotCount;
     this.kinds = new Uint8Array(cells);
     this.numbers = new Float64Array(cells);
-    this.texts = new Array(cells);
+    this.values = new Array(cells);
+    this.starts = new Uint32Array(cells);
+    this.ends = new Uint32Array(cells);
     this.hashes = new Uint32Array(cells * 2);
     this.hashed = new Uint8Array(cells);
   }
@@ -110,7 +120,16 @@ export class EventBatch {
   setText(slot: number, row: number, value: string): void {
     const cell = row * this.slotCount + slot;
     this.kinds[cell] = Kind.text;
-    this.texts[cell] = value;
+    this.values[cell] = value;
+    this.ends[cell] = 0;
+  }
+
+  /** The text is the ASCII bytes `[start, end)` of the record's value; `end` is not 0. */
+  setBytes(slot: number, row: number, start: number, end: number): void {
+    const cell = row * this.slotCount + slot;
+    this.kinds[cell] = Kind.text;
+    this.starts[cell] = start;
+    this.ends[cell] = end;
   }
 
   setNumber(slot: number, row: number, value: number): void {
@@ -132,7 +151,7 @@ export class EventBatch {
   setList(slot: number, row: number, value: readonly Scalar[]): void {
     const cell = row * this.slotCount + slot;
     this.kinds[cell] = Kind.list;
-    this.texts[cell] = value;
+    this.values[cell] = value;
   }
 
   kind(slot: number, row: number): Kind {
@@ -144,7 +163,7 @@ export class EventBatch {
     const cell = row * this.slotCount + slot;
     switch (this.kinds[cell]) {
       case Kind.text:
-        return this.texts[cell] as string;
+        return this.textAt(cell, row);
       case Kind.number:
         return String(this.numbers[cell]);
       case Kind.boolean:
@@ -163,7 +182,7 @@ export class EventBatch {
       case Kind.number:
         return this.numbers[cell];
       case Kind.text: {
-        const text = this.texts[cell] as string;
+        const text = this.textAt(cell, row);
         return text.trim() === '' ? Number.NaN : Number(text);
       }
       default:
@@ -174,14 +193,16 @@ export class EventBatch {
   /** The elements of a list; undefined where the slot holds none. */
   list(slot: number, row: number): readonly Scalar[] | undefined {
     const cell = row * this.slotCount + slot;
-    return this.kinds[cell] === Kind.list ? (this.texts[cell] as readonly Scalar[]) : undefined;
+    return this.kinds[cell] === Kind.list ? (this.values[cell] as readonly Scalar[]) : undefined;
   }
 
   /** Writes the keyed 64-bit hash of the value's text into `out[0]` (low) and `out[1]` (high); taken once per value, however many rules ask. */
   hash(slot: number, row: number, out: Uint32Array): void {
     const cell = row * this.slotCount + slot;
     if (this.hashed[cell] === 0) {
-      hashText(this.text(slot, row) ?? '', this.hashKey, out);
+      if (this.kinds[cell] === Kind.text && this.ends[cell] !== 0) {
+        hashBytes(this.bytesOf(row), this.starts[cell], this.ends[cell], this.hashKey, out);
+      } else hashText(this.text(slot, row) ?? '', this.hashKey, out);
       this.hashes[cell * 2] = out[0];
       this.hashes[cell * 2 + 1] = out[1];
       this.hashed[cell] = 1;
@@ -189,6 +210,22 @@ export class EventBatch {
     }
     out[0] = this.hashes[cell * 2];
     out[1] = this.hashes[cell * 2 + 1];
+  }
+
+  /** Whether there is a text in it, and not an empty one. */
+  hasText(slot: number, row: number): boolean {
+    const cell = row * this.slotCount + slot;
+    if (this.kinds[cell] !== Kind.text) return false;
+    return this.ends[cell] === 0 ? this.values[cell] !== '' : this.ends[cell] > this.starts[cell];
+  }
+
+  private textAt(cell: number, row: number): string {
+    if (this.ends[cell] === 0) return this.values[cell] as string;
+    return this.texts.of(bufferOf(this.bytesOf(row)), this.starts[cell], this.ends[cell]);
+  }
+
+  private bytesOf(row: number): Uint8Array {
+    return this.records.records[this.recordIndex[row]].value as Uint8Array;
   }
 
   private grow(): void {
@@ -202,6 +239,8 @@ export class EventBatch {
     this.numbers = widen(this.numbers, new Float64Array(cells));
     this.hashes = widen(this.hashes, new Uint32Array(cells * 2));
     this.hashed = widen(this.hashed, new Uint8Array(cells));
-    this.texts.length = cells;
+    this.starts = widen(this.starts, new Uint32Array(cells));
+    this.ends = widen(this.ends, new Uint32Array(cells));
+    this.values.length = cells;
   }
 }

@@ -1,6 +1,7 @@
 import type { FieldPlan } from './event-batch.ts';
 import { datasetNames, type NameTable, ownForms, timeNames } from './fields.ts';
-import { type ValueForm, valueForms } from './value-forms.ts';
+import { KeyCache } from './key-cache.ts';
+import { keepsText, type TextKept, type ValueForm, valueForms } from './value-forms.ts';
 
 /** Targets that are no slot of the plan: parts of a row that every event has, and what an envelope is told by. */
 export const Special = { time: -1, dataset: -2, message: -3, innerText: -4, stream: -5, kubernetes: -6, otlp: -7 } as const;
@@ -14,12 +15,16 @@ export interface Target {
   readonly form: ValueForm | undefined;
   /** Whether the form leaves a number as it is. */
   readonly keepsNumbers: boolean;
+  /** Whether the form leaves an ASCII text as it is; undefined for one that never does. */
+  readonly keepsText: TextKept | undefined;
 }
 
 /** One dotted prefix of the names somebody wants. `children` has an entry for each way to cut the rest, so nested and dotted mean the same. */
 export interface FieldNode {
   readonly targets: readonly Target[] | undefined;
   readonly children: FieldNames | undefined;
+  /** The last scan that met it: a name that comes twice in a record is told by it. */
+  seenIn: number;
 }
 
 const guesses = 64;
@@ -29,6 +34,8 @@ const guesses = 64;
  * key that stood at this place last time: a comparison of pointers instead of a look-up. Only a cache: it changes no answer.
  */
 export class FieldNames {
+  /** The same names by their bytes. */
+  readonly keys: KeyCache = new KeyCache(this);
   private readonly byName: ReadonlyMap<string, FieldNode>;
   private readonly lastKeys: string[] = new Array(guesses).fill('');
   private readonly lastNodes: (FieldNode | undefined)[] = new Array(guesses).fill(undefined);
@@ -117,6 +124,7 @@ function addTarget(root: Building, candidate: string, slot: number, rank: number
     rank: Math.min(rank, maxRank),
     form: formName === undefined ? undefined : valueForms[formName],
     keepsNumbers: formName === undefined || formName === 'number' || formName === 'id',
+    keepsText: keepsText(formName),
   };
   place(root, name.split('.'), 0, target);
 }
@@ -147,5 +155,6 @@ function freeze(node: Building): FieldNode {
   return {
     targets: node.targets.length > 0 ? node.targets : undefined,
     children: children.size > 0 ? new FieldNames(children) : undefined,
+    seenIn: 0,
   };
 }

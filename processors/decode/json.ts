@@ -53,7 +53,7 @@ export class JsonDecoder {
     row.open(out, recordIndex, record);
     if (!row.object(value)) return 'too_deep';
     if (row.isOtlp) return decodeOtlp(value as OtlpRequest, row, record, recordIndex, out);
-    if (row.innerText !== undefined && (row.hasKubernetes || row.stream !== undefined)) {
+    if (row.isEnvelope && row.innerText !== undefined) {
       if (isDocker(value)) {
         this.containers.decodeDocker(value, record, recordIndex, out);
         return undefined;

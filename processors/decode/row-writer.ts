@@ -161,7 +161,31 @@ export class RowWriter {
     return true;
   }
 
-  private put(targets: readonly Target[], value: unknown): void {
+  /** Whether the row is a line in an envelope, or a request of many: what it holds must be decoded in its turn. */
+  get isEnvelope(): boolean {
+    return this.isOtlp || (this.innerText !== undefined && (this.hasKubernetes || this.stream !== undefined));
+  }
+
+  /** Puts a JSON string, `bytes[start..end)` between its quotes, which lies in the record's own value and stays there if it can. */
+  putBytes(targets: readonly Target[], bytes: Buffer, start: number, end: number): void {
+    const plain = isPlain(bytes, start, end);
+    let text: string | undefined;
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i];
+      const { slot } = target;
+      if (slot >= 0 && target.rank + this.penalty > this.ranks[slot]) continue;
+      if (slot >= 0 && plain && target.keepsText?.(bytes, start, end) === true) {
+        this.out.setBytes(slot, this.row, start, end);
+        this.ranks[slot] = target.rank + this.penalty;
+      } else {
+        text ??= plain ? this.out.texts.of(bytes, start, end) : (JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string);
+        if (slot >= 0) this.putSlot(target, text);
+        else this.putSpecial(target, text);
+      }
+    }
+  }
+
+  put(targets: readonly Target[], value: unknown): void {
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i];
       if (target.slot < 0) this.putSpecial(target, value);
@@ -242,6 +266,12 @@ export class RowWriter {
         return;
     }
   }
+}
+
+/** ASCII without an escape: its bytes are its text. */
+function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] === 92 || bytes[at] > 126) return false;
+  return true;
 }
 
 function isScalar(value: unknown): value is Scalar {

@@ -34,6 +34,51 @@ export const valueForms: Readonly<Record<string, ValueForm>> = {
   'duration-text': (value) => (typeof value === 'string' ? durationSeconds(value, '') : undefined),
 };
 
+/** Whether ASCII text `bytes[start..end)` is what its form makes of it (in formats that know types). */
+export type TextKept = (bytes: Uint8Array, start: number, end: number) => boolean;
+
+const always: TextKept = () => true;
+
+/** What tells, without making a text, that a form has nothing to change; undefined where it nearly always has. */
+export function keepsText(form: string | undefined): TextKept | undefined {
+  switch (form) {
+    case undefined:
+    case 'text':
+    case 'id':
+    case 'number':
+      return always;
+    case 'upper':
+      return isUpper;
+    case 'address':
+      return isIpv4;
+    case 'path':
+      return isBarePath;
+    default:
+      return undefined;
+  }
+}
+
+function isUpper(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] >= 97 && bytes[at] <= 122) return false;
+  return true;
+}
+
+/** Digits and points only: see `isBareIpv4`. */
+function isIpv4(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at];
+    if ((byte < 48 || byte > 57) && byte !== 46) return false;
+  }
+  return end > start;
+}
+
+/** Begins with a slash and has neither `?` nor `#`: see `urlPath`. */
+function isBarePath(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end === start || bytes[start] !== 47) return false;
+  for (let at = start; at < end; at++) if (bytes[at] === 63 || bytes[at] === 35) return false;
+  return true;
+}
+
 function scaled(value: string | number | boolean, perSecond: number): Converted {
   if (typeof value === 'boolean') return undefined;
   const number = typeof value === 'number' ? value : decimal(value);

@@ -188,7 +188,7 @@ function partReader(part: KeyPart, slot: number): PartReader {
 
 function present(events: EventBatch, slot: number, row: number): boolean {
   const kind = events.kind(slot, row);
-  if (kind === Kind.text) return events.text(slot, row) !== '';
+  if (kind === Kind.text) return events.hasText(slot, row);
   return kind === Kind.number || kind === Kind.boolean;
 }
 
