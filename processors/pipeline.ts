@@ -199,9 +199,13 @@ export class Pipeline {
     this.decoder.restore(from);
     this.gaps.restore(from);
     const fresh = readGroups(this.stages, from);
-    for (const { windows } of fresh) windows.passed(this.watermark.lowMs);
-    if (this.started) for (const stages of fresh) this.watchAll(stages, this.watermark.lowMs);
-    return fresh.flatMap(({ group }) => group.rules.map(({ id }) => id));
+    for (const { stages, windows, rules } of fresh) {
+      const { lowMs } = this.watermark;
+      if (windows) stages.windows.passed(lowMs);
+      // Windows that go on have open panes before that, which stay open.
+      if (this.started) this.watchAll(stages, rules, windows ? lowMs : lowMs - stages.windows.spec.latenessMs);
+    }
+    return fresh.flatMap(({ rules }) => rules.map(({ id }) => id));
   }
 
   private decode(batch: RecordBatch): void {
@@ -265,15 +269,15 @@ export class Pipeline {
     if (!Number.isFinite(lowMs)) return;
     if (!this.started) {
       this.started = true;
-      for (const stages of this.stages) this.watchAll(stages, this.watermark.startMs);
+      for (const stages of this.stages) this.watchAll(stages, stages.group.rules, this.watermark.startMs);
     }
     yield* this.windows.close(lowMs, (group) => this.detected(group));
   }
 
   /** A rule with `key: all` hears silence from `sinceMs` on, even if nothing of its own has come yet. */
-  private watchAll({ group, windows }: GroupStages, sinceMs: number): void {
-    const [{ key: parts }] = group.rules;
-    if (parts.length > 0 || !group.rules.some(({ detect }) => detect.some(({ kind }) => kind === 'silence'))) return;
+  private watchAll({ windows }: GroupStages, rules: readonly Rule[], sinceMs: number): void {
+    const [{ key: parts }] = rules;
+    if (parts.length > 0 || !rules.some(({ detect }) => detect.some(({ kind }) => kind === 'silence'))) return;
     const key = compileKey(parts, this.events.plan);
     key.read(this.events, 0, this.hashKey);
     windows.watch(key.low, key.high, key.text(), sinceMs);

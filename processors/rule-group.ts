@@ -6,6 +6,8 @@ import { exactCount } from './measure/recent-count.ts';
 import type { Rule } from './rule.ts';
 
 export interface RuleGroup {
+  /** What is counted, as text: two groups with the same have windows of the same form. */
+  readonly counted: string;
   /** Never empty; in the order of the rules. */
   readonly rules: readonly Rule[];
   readonly from: readonly string[];
@@ -31,13 +33,11 @@ function isOnRealTime({ measure, detect, window }: Rule): boolean {
 export function groupRules(rules: readonly Rule[]): RuleGroup[] {
   const groups = new Map<string, Rule[]>();
   for (const rule of rules) {
-    const { from, where, key, measure, window } = rule;
-    // Whether a distinct count is exact is decided by the whole window, so a longer one would make a shorter one inexact.
-    const size = measure.kind === 'distinct' ? window.sizeMs : undefined;
-    const same = JSON.stringify([from, where, key, measure, window.slideMs, window.latenessMs, size, isOnRealTime(rule)]);
-    groups.set(same, [...(groups.get(same) ?? []), rule]);
+    const counted = countedIdentity(rule);
+    groups.set(counted, [...(groups.get(counted) ?? []), rule]);
   }
-  return [...groups.values()].map((members) => ({
+  return [...groups].map(([counted, members]) => ({
+    counted,
     rules: members,
     from: members[0].from,
     early: members.some(({ early }) => early),
@@ -45,21 +45,15 @@ export function groupRules(rules: readonly Rule[]): RuleGroup[] {
   }));
 }
 
-/** What a group's state depends on: all of its rules but their words. */
-export function groupIdentity(group: RuleGroup): string {
-  return JSON.stringify(
-    group.rules.map(({ id, from, where, key, measure, window, detect, early, finding }) => [
-      id,
-      from,
-      where,
-      key,
-      measure,
-      window,
-      detect,
-      early,
-      finding.muteMs,
-      // Other state: a checkpoint from before real time is not taken for it.
-      ...(group.realTime ? ['real time'] : []),
-    ]),
-  );
+/** What the state of windows depends on, whichever rules look at them. */
+function countedIdentity(rule: Rule): string {
+  const { from, where, key, measure, window } = rule;
+  // Whether a distinct count is exact is decided by the whole window, so a longer one would make a shorter one inexact.
+  const size = measure.kind === 'distinct' ? window.sizeMs : undefined;
+  return JSON.stringify([from, where, key, measure, window.slideMs, window.latenessMs, size, isOnRealTime(rule)]);
+}
+
+/** What the state of a rule's own judgement (episodes, mutes, holds) depends on beside its windows: all of it but its words. */
+export function judgedIdentity({ id, window, detect, early, finding }: Rule): string {
+  return JSON.stringify([id, window.sizeMs, detect, early, finding.muteMs]);
 }

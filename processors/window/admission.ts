@@ -161,6 +161,11 @@ export class Admission {
     this.sketch = from.u32() === 1 ? CountMin.restore(from) : undefined;
   }
 
+  /** The state that was restored is of generations of another length: what was counted is taken for newer than it is, never for older. */
+  rescale(): void {
+    if (this.sketch !== undefined) this.sketch.generation = this.generationOf(this.newestMissed);
+  }
+
   private generationOf(pane: number): number {
     return Math.floor(pane / this.generationPanes);
   }

@@ -165,14 +165,15 @@ export class KeyedWindows {
     if (pane > this.lastClosed) this.lastClosed = pane;
   }
 
+  /** What is counted, whoever looks at it: without the state of the views. */
   snapshot(out: SnapshotWriter): void {
     out.section('keyed-windows');
+    out.u32(this.generationPanes);
     out.f64(this.lastClosed);
     out.f64(this.nextSweep);
     out.u32(this.pressureWatched ? 1 : 0);
     this.places.snapshot(out);
     this.flaws.snapshot(out);
-    for (const view of this.views) view.snapshot(out);
     out.u32(this.open.size);
     for (const [pane, open] of this.open) {
       out.f64(pane);
@@ -181,14 +182,15 @@ export class KeyedWindows {
     this.measure.snapshot(out);
   }
 
+  /** The views may be others than those at the snapshot, and the longest window another: what they remember begins empty. */
   restore(from: SnapshotReader): void {
     from.section('keyed-windows');
+    const generationPanes = from.u32();
     this.lastClosed = from.f64();
-    this.nextSweep = from.f64();
+    this.nextSweep = Math.min(from.f64(), this.lastClosed + Math.max(1, this.longestPanes >> 1));
     this.pressureWatched = from.u32() === 1;
-    this.places.restore(from);
+    this.places.restore(from, generationPanes);
     this.flaws.restore(from);
-    for (const view of this.views) view.restore(from);
     this.open.clear();
     const openPanes = from.u32();
     for (let i = 0; i < openPanes; i++) {
@@ -197,6 +199,16 @@ export class KeyedWindows {
       open.restore(from);
     }
     this.measure.restore(from);
+  }
+
+  /** What the view with this index remembers of the keys. */
+  snapshotView(index: number, out: SnapshotWriter): void {
+    this.views[index].snapshot(out);
+  }
+
+  /** To be called after `restore`. */
+  restoreView(index: number, from: SnapshotReader): void {
+    this.views[index].restore(from);
   }
 
   private openPane(pane: number): OpenPane {

@@ -140,7 +140,8 @@ export class Places {
     this.pressure.snapshot(out);
   }
 
-  restore(from: SnapshotReader): void {
+  /** @param generationPanes of the snapshot. */
+  restore(from: SnapshotReader, generationPanes: number): void {
     from.section('places');
     this.sinceCheck = from.u32();
     this.keys.restore(from);
@@ -148,6 +149,9 @@ export class Places {
     this.room.restore(from);
     this.admission.restore(from);
     this.pressure.restore(from);
+    if (generationPanes === this.spec.generationPanes) return;
+    this.room.rescale(generationPanes / this.spec.generationPanes);
+    this.admission.rescale();
   }
 
   private evict(slot: number, pane: number): void {

@@ -88,6 +88,11 @@ export class Room {
     this.share.restore(from);
   }
 
+  /** The state that was restored is of generations this many times as long as ours. */
+  rescale(times: number): void {
+    this.generation = Math.floor(this.generation * times);
+  }
+
   /** What open panes may come to again: not more than they did, nor more for each key. */
   private panesAtPeak(keys: number): number {
     const bytes = Math.max(this.peak.bytes, this.peakBefore.bytes);
