@@ -6,31 +6,29 @@
 import type { GroupStages } from './build-group.ts';
 import type { Rule } from './rule.ts';
 import { judgedIdentity } from './rule-group.ts';
-import { SnapshotReader, SnapshotWriter } from './snapshot.ts';
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts';
 
 export function writeGroups(stages: readonly GroupStages[], out: SnapshotWriter): void {
-  const state = new SnapshotWriter(1 << 16);
-  const own = new SnapshotWriter();
   out.u32(stages.length);
-  for (const { group, windows, detections, keyFlood } of stages) {
-    state.reset();
-    windows.snapshot(state);
-    // A flood is told in the name of the group's first rule.
-    state.text(group.rules[0].id);
-    own.reset();
-    keyFlood.snapshot(own);
-    state.array(own.done());
-    state.u32(group.rules.length);
-    group.rules.forEach((rule, index) => {
-      own.reset();
+  for (const each of stages) {
+    out.text(each.group.counted);
+    out.nested((state) => writeGroup(each, state));
+  }
+}
+
+function writeGroup({ group, windows, detections, keyFlood }: GroupStages, state: SnapshotWriter): void {
+  windows.snapshot(state);
+  // A flood is told in the name of the group's first rule.
+  state.text(group.rules[0].id);
+  state.nested((own) => keyFlood.snapshot(own));
+  state.u32(group.rules.length);
+  group.rules.forEach((rule, index) => {
+    state.text(judgedIdentity(rule));
+    state.nested((own) => {
       windows.snapshotView(index, own);
       detections[index].snapshot(own);
-      state.text(judgedIdentity(rule));
-      state.array(own.done());
     });
-    out.text(group.counted);
-    out.array(state.done());
-  }
+  });
 }
 
 /** Rules that begin anew: all of a group's if its windows do. */
@@ -42,12 +40,12 @@ export interface FreshRules {
 
 /** Restores what is there. Returns what begins with nothing. Throws `SnapshotError` for bytes that are no such state. */
 export function readGroups(stages: readonly GroupStages[], from: SnapshotReader): FreshRules[] {
-  const states = new Map<string, Uint8Array>();
-  for (let count = from.u32(); count > 0; count--) states.set(from.text(), from.u8s());
+  const states = new Map<string, SnapshotReader>();
+  for (let count = from.u32(); count > 0; count--) states.set(from.text(), from.nested());
   return stages.flatMap((each): FreshRules[] => {
-    const bytes = states.get(each.group.counted);
-    if (bytes === undefined) return [{ stages: each, windows: true, rules: each.group.rules }];
-    const rules = readGroup(each, new SnapshotReader(bytes));
+    const state = states.get(each.group.counted);
+    if (state === undefined) return [{ stages: each, windows: true, rules: each.group.rules }];
+    const rules = readGroup(each, state);
     return rules.length === 0 ? [] : [{ stages: each, windows: false, rules }];
   });
 }
@@ -55,14 +53,13 @@ export function readGroups(stages: readonly GroupStages[], from: SnapshotReader)
 function readGroup({ group, windows, detections, keyFlood }: GroupStages, state: SnapshotReader): Rule[] {
   windows.restore(state);
   const floodOf = state.text();
-  const flood = state.u8s();
-  if (floodOf === group.rules[0].id) keyFlood.restore(new SnapshotReader(flood));
-  const judgements = new Map<string, Uint8Array>();
-  for (let count = state.u32(); count > 0; count--) judgements.set(state.text(), state.u8s());
+  const flood = state.nested();
+  if (floodOf === group.rules[0].id) keyFlood.restore(flood);
+  const judgements = new Map<string, SnapshotReader>();
+  for (let count = state.u32(); count > 0; count--) judgements.set(state.text(), state.nested());
   return group.rules.filter((rule, index) => {
-    const bytes = judgements.get(judgedIdentity(rule));
-    if (bytes === undefined) return true;
-    const own = new SnapshotReader(bytes);
+    const own = judgements.get(judgedIdentity(rule));
+    if (own === undefined) return true;
     windows.restoreView(index, own);
     detections[index].restore(own);
     return false;

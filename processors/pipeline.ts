@@ -14,7 +14,8 @@ import type { Rule } from './rule.ts';
 import { groupRules, type RuleGroup } from './rule-group.ts';
 import { hashKeyOf, publishedHashKey } from './sketch/hash.ts';
 import { type Slices, whole } from './slices.ts';
-import { SnapshotReader, SnapshotWriter } from './snapshot.ts';
+import { type Snapshot, SnapshotReader } from './snapshot.ts';
+import { joined, PartsWriter } from './snapshot-parts.ts';
 import { Gaps } from './window/gaps.ts';
 import { MemoryBudget } from './window/memory-share.ts';
 import { partitionHash, sampleHash } from './window/sample-hash.ts';
@@ -175,25 +176,33 @@ export class Pipeline {
     return whole(this.finishInSlices());
   }
 
-  /** The state between two calls, whole. The hash key and the options are not in it: they must be the same at `restore`. */
-  snapshot(): Uint8Array {
-    const out = new SnapshotWriter(1 << 16);
-    out.section('pipeline 2');
+  /**
+   * The state between two calls. The hash key and the options are not in it: they must be the same at `restore`. Nothing may be processed
+   * until it is done.
+   */
+  *snapshotInSlices(): Slices<Snapshot> {
+    const out = new PartsWriter();
+    out.section('pipeline 3');
     out.u32(this.started ? 1 : 0);
     this.watermark.snapshot(out);
     this.decoder.snapshot(out);
     this.gaps.snapshot(out);
     writeGroups(this.stages, out);
-    return out.done();
+    return yield* out.parts();
+  }
+
+  /** The same at once, in one piece. */
+  snapshot(): Uint8Array {
+    return joined(whole(this.snapshotInSlices()));
   }
 
   /**
    * Goes on from a snapshot. Rules that were changed since, or are new, begin with nothing; returns the ids of those. Throws
    * `SnapshotError` if the bytes are no snapshot; the pipeline must then be thrown away.
    */
-  restore(bytes: Uint8Array): string[] {
+  restore(bytes: Uint8Array | Snapshot): string[] {
     const from = new SnapshotReader(bytes);
-    from.section('pipeline 2');
+    from.section('pipeline 3');
     this.started = from.u32() === 1;
     this.watermark.restore(from);
     this.decoder.restore(from);

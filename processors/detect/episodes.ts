@@ -104,7 +104,7 @@ export class Episodes {
   snapshot(out: SnapshotWriter): void {
     out.section('episodes');
     out.u32(this.open.size);
-    for (const [slot, episode] of this.open) {
+    out.each(this.open, ([slot, episode]) => {
       out.u32(slot);
       out.f64(episode.openedMs);
       out.u32(episode.early ? 1 : 0);
@@ -112,8 +112,8 @@ export class Episodes {
       out.u32(episode.sequence);
       out.f64(episode.lastFiredMs);
       out.f64(episode.toldValue);
-    }
-    out.array(Float64Array.from([...this.mutedUntilMs].flat()));
+    });
+    out.f64Pairs(this.mutedUntilMs);
   }
 
   restore(from: SnapshotReader): void {

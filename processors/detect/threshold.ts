@@ -50,7 +50,7 @@ export class Threshold implements Detector {
 
   snapshot(out: SnapshotWriter): void {
     out.section(this.name);
-    out.array(Float64Array.from([...this.sinceMs].flat()));
+    out.f64Pairs(this.sinceMs);
   }
 
   restore(from: SnapshotReader): void {

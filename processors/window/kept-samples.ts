@@ -52,10 +52,10 @@ export class KeptSamples {
   snapshot(out: SnapshotWriter): void {
     out.section('kept-samples');
     out.u32(this.bySlot.size);
-    for (const [slot, kept] of this.bySlot) {
+    out.each(this.bySlot, ([slot, kept]) => {
       out.u32(slot);
       out.array(Float64Array.from(kept.flatMap((sample) => [sample.pane, sample.hash, sample.partition, sample.offset])));
-    }
+    });
   }
 
   restore(from: SnapshotReader): void {

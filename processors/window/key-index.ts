@@ -114,7 +114,7 @@ export class KeyIndex {
     out.array(this.lows.subarray(0, this.slotLimit));
     out.array(this.highs.subarray(0, this.slotLimit));
     out.array(this.used.subarray(0, this.slotLimit));
-    out.array(Uint32Array.from(this.freeSlots));
+    out.u32s(this.freeSlots);
     out.array(Uint32Array.from(this.shards, (table) => table.length));
     this.texts.snapshot(out);
   }

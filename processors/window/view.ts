@@ -79,7 +79,7 @@ export class View {
 
   snapshot(out: SnapshotWriter): void {
     this.kept.snapshot(out);
-    out.array(Uint32Array.from(this.watched));
+    out.u32s(this.watched);
   }
 
   restore(from: SnapshotReader): void {
