@@ -5,8 +5,11 @@
  * 2. A checkpoint holds the pipeline's state and the offsets of exactly the records that have gone through it.
  * 3. An offset is committed only after the checkpoint that covers it is durable.
  *
+ * 4. A checkpoint remembers where each sink's findings ended, and so does the first thing a run without one does: save one.
+ *
  * So after a crash everything past the last checkpoint is read again into the state of that checkpoint, and what comes out again has
- * the ids it had before: nothing is lost, and a repeat is harmless. A source waits for its batch, so a slow sink slows the source.
+ * the ids it had before: nothing is lost, and a sink with a mark leaves out what it has. A source waits for its batch, so a slow sink
+ * slows the source.
  */
 import type { Logger } from 'pino';
 import type { Rejects } from '../processors/decode/decoder.ts';
@@ -37,6 +40,8 @@ export interface EngineParts {
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** Milliseconds that only pass, for how long something has lasted: a wall clock that is set must not make a partition silent. Default: `clock`. */
+  readonly steadyClock?: () => number;
 }
 
 export interface EngineOptions {
@@ -84,34 +89,44 @@ export class Engine {
   private failure: unknown;
   private readonly timers: NodeJS.Timeout[] = [];
   private wakeStopped: () => void = () => {};
+  private readonly stopped = new Promise<void>((resolve) => {
+    this.wakeStopped = resolve;
+  });
+  private readonly steadyClock: () => number;
 
   constructor(parts: EngineParts, options: Partial<EngineOptions> = {}) {
     this.parts = parts;
     this.pipeline = parts.pipeline;
     this.options = { ...engineDefaults, ...options };
+    this.steadyClock = parts.steadyClock ?? parts.clock;
     this.idleness = new Idleness(this.options.idleMs);
     this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
   }
 
   /** Runs until every source has ended, `stop` is called or something fails for good; then shuts down in order. Throws what failed. */
   async run(): Promise<void> {
-    const { sources, sinks } = this.parts;
-    for (const sink of sinks) await sink.open();
-    await this.parts.deadLetter?.open();
-    await this.restore();
-    this.startTimers();
-    const stopped = new Promise<void>((resolve) => {
-      this.wakeStopped = resolve;
-    });
-    const running = Promise.all(sources.map((source) => source.run({ ...this.positions }, this.intakeOf(source))));
+    let running: Promise<unknown> = Promise.resolve();
     try {
-      await Promise.race([running, stopped]);
+      await this.begin();
+      // Told to stop before anything ran: there is nothing to wake up for.
+      if (!this.stopping) {
+        running = Promise.all(this.parts.sources.map((source) => source.run({ ...this.positions }, this.intakeOf(source))));
+        await Promise.race([running, this.stopped]);
+      }
       if (!this.stopping) await this.finish();
     } catch (error) {
       this.failure ??= error;
     }
     await this.shutDown(running);
     if (this.failure !== undefined) throw this.failure;
+  }
+
+  /** What fails here leaves things open, which the shutdown closes. */
+  private async begin(): Promise<void> {
+    for (const sink of this.parts.sinks) await sink.open();
+    await this.parts.deadLetter?.open();
+    await this.restore();
+    this.startTimers();
   }
 
   /** Asks `run` to shut down; returns at once. */
@@ -152,7 +167,7 @@ export class Engine {
   /** These partitions are waited for until they have been silent for long enough. */
   private expect(keys: readonly string[]): void {
     this.pipeline.partitions(keys);
-    for (const key of keys) this.idleness.seen(key, this.parts.clock());
+    for (const key of keys) this.idleness.seen(key, this.steadyClock());
   }
 
   /** One task at a time. The first that fails ends the run: its batch is half done, so nothing may be checkpointed after it. */
@@ -174,11 +189,11 @@ export class Engine {
     const { pipeline } = this;
     const key = partitionKey(batch.topic, batch.partition);
     this.sourceOf.set(batch.topic, source);
-    this.idleness.noted(key, clock());
+    this.idleness.noted(key, this.steadyClock());
     const eventsBefore = pipeline.counters.events;
     const findings = await inSlices(pipeline.processInSlices(batch));
     // A partition of nothing but garbage moves no watermark: it is as good as silent, and must not hold the others up for ever.
-    if (pipeline.counters.events > eventsBefore) this.idleness.seen(key, clock());
+    if (pipeline.counters.events > eventsBefore) this.idleness.seen(key, this.steadyClock());
     this.lossLog.look(pipeline.counters, clock());
     if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
@@ -195,7 +210,7 @@ export class Engine {
     this.lossLog.look(pipeline.counters, clock());
     this.dirty = true;
     log.warn({ source: source.name, partition: key, kind, records }, 'records are lost');
-    await this.write([lossFinding(source.name, key, kind, records, clock())]);
+    await this.write([lossFinding(source.name, key, kind, records, this.positions[key], clock())]);
   }
 
   /** Makes findings durable in every sink; while one is away it is tried again, and the sources wait. */
@@ -234,8 +249,14 @@ export class Engine {
 
   private async restore(): Promise<void> {
     const { checkpoints, log } = this.parts;
-    const checkpoint = await checkpoints?.load();
-    if (checkpoint === undefined) return;
+    if (checkpoints === undefined) return;
+    const checkpoint = await checkpoints.load();
+    for (const { name, sink } of this.marked()) await sink.resume?.(checkpoint?.marks?.[name]);
+    if (checkpoint === undefined) {
+      // Killed before its first checkpoint, a run would otherwise not know what it wrote.
+      if (this.marked().length > 0) await checkpoints.save({ positions: {}, state: this.pipeline.snapshot(), marks: await this.marks() });
+      return;
+    }
     const fresh = this.pipeline.restore(checkpoint.state);
     Object.assign(this.positions, checkpoint.positions);
     // What was written while we were away is still to be read: nobody is passed by before he had his time to speak again.
@@ -254,7 +275,7 @@ export class Engine {
 
   private async tick(): Promise<void> {
     const nowMs = this.parts.clock();
-    const idle = this.idleness.idle(nowMs);
+    const idle = this.idleness.idle(this.steadyClock());
     if (idle.length === 0) return;
     await this.write(await inSlices(this.pipeline.tickInSlices({ nowMs, idle })));
     this.dirty = true;
@@ -269,11 +290,27 @@ export class Engine {
     const { checkpoints, sources, clock } = this.parts;
     if (checkpoints === undefined || !this.dirty) return;
     const positions: Positions = { ...this.positions };
-    await checkpoints.save({ positions, state: this.pipeline.snapshot() });
+    await checkpoints.save({ positions, state: this.pipeline.snapshot(), marks: await this.marks() });
     this.dirty = false;
     this.checkpointsSaved++;
     this.lastCheckpointMs = clock();
     for (const source of sources) await source.commit(positions);
+  }
+
+  /** Sinks that can tell where their findings end; those of one name (the topic of two clusters) are told apart by their order. */
+  private marked(): { readonly name: string; readonly sink: Sink }[] {
+    const { sinks } = this.parts;
+    return sinks.flatMap((sink, index) => {
+      if (sink.mark === undefined) return [];
+      const before = sinks.slice(0, index).filter(({ name }) => name === sink.name).length;
+      return [{ name: before === 0 ? sink.name : `${sink.name}#${before + 1}`, sink }];
+    });
+  }
+
+  private async marks(): Promise<Record<string, string>> {
+    const marks: Record<string, string> = {};
+    for (const { name, sink } of this.marked()) marks[name] = (await sink.mark?.()) ?? '';
+    return marks;
   }
 
   private fail(error: unknown): void {

@@ -16,8 +16,18 @@ export function outageFinding(sink: string, reason: string, sinceMs: number, now
   });
 }
 
-/** A source could not hand in records that were there. */
-export function lossFinding(source: string, partition: string, kind: string, records: number | undefined, nowMs: number): Finding {
+/**
+ * A source could not hand in records that were there. `position`: the next offset to read then. A source that finds the same loss again
+ * after a restart tells it under the same id.
+ */
+export function lossFinding(
+  source: string,
+  partition: string,
+  kind: string,
+  records: number | undefined,
+  position: number | undefined,
+  nowMs: number,
+): Finding {
   const why: Readonly<Record<string, string>> = {
     expired: 'retention took them before they were read',
     reset: 'the partition ends before the place to go on from, and is read from its beginning',
@@ -30,6 +40,7 @@ export function lossFinding(source: string, partition: string, kind: string, rec
     summary: `${records ?? 'an unknown number of'} records of ${partition} are lost: ${why[kind] ?? kind}`,
     measure: 'records',
     value: records ?? 0,
+    identity: JSON.stringify([source, partition, kind, records ?? null, position ?? null]),
     sinceMs: nowMs,
     nowMs,
   });
@@ -42,13 +53,15 @@ interface SelfFinding {
   readonly summary: string;
   readonly measure?: string;
   readonly value: number;
+  /** What it is known by, where the clock must not show in it; else its key and `sinceMs`. */
+  readonly identity?: string;
   readonly sinceMs: number;
   readonly nowMs: number;
 }
 
-export function selfFinding({ rule, title, key, summary, measure, value, sinceMs, nowMs }: SelfFinding): Finding {
+export function selfFinding({ rule, title, key, summary, measure, value, identity, sinceMs, nowMs }: SelfFinding): Finding {
   return {
-    id: findingId(rule, JSON.stringify(key), sinceMs),
+    id: identity === undefined ? findingId(rule, JSON.stringify(key), sinceMs) : findingId(rule, identity, 0),
     activity: 'open',
     sequence: 0,
     timeMs: nowMs,

@@ -88,7 +88,8 @@ export function cloudEventHeaders(finding: Finding): Record<string, string> {
   };
 }
 
-function eventId(finding: Finding): string {
+/** What tells a finding that goes out apart from every other: the same in every replay. */
+export function eventId(finding: Pick<Finding, 'id' | 'activity' | 'sequence'>): string {
   return `${finding.id}:${finding.activity}:${finding.sequence}`;
 }
 

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DependencyError, UsageError } from '../errors.ts';
 
@@ -29,6 +30,8 @@ export class AppendFile {
   private readonly fsync: boolean;
   private readonly retryDelaysMs: readonly number[];
   private handle: FileHandle | undefined;
+  /** Where a write that failed began, if what it left could not be cut off yet. */
+  private cutTo: number | undefined;
   /** The write before this one: writes keep their order, also when not awaited. */
   private last: Promise<void> = Promise.resolve();
 
@@ -53,8 +56,20 @@ export class AppendFile {
 
   /** Bytes in the file. */
   async size(): Promise<number> {
+    return (await this.extent()).bytes;
+  }
+
+  /** Bytes in the file, and which file it is: a rotation puts another in its place. Of a pipe or device 0: it cannot be read again. */
+  async extent(): Promise<{ bytes: number; inode: number }> {
     await this.last;
-    return (await this.opened().stat()).size;
+    const stat = await this.opened().stat();
+    return stat.isFile() ? { bytes: stat.size, inode: stat.ino } : { bytes: 0, inode: 0 };
+  }
+
+  /** The lines of a file from a byte on. */
+  linesFrom(start: number): AsyncIterable<string> {
+    const input = this.opened().createReadStream({ start, autoClose: false, encoding: 'utf8' });
+    return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   }
 
   /** Moves the file to `to`, over what was there, and starts an empty one. */
@@ -97,7 +112,10 @@ export class AppendFile {
     for (let attempt = 0; ; attempt++) {
       try {
         // Asked each time: someone else may have cut the file (a copying log rotation).
-        const whole = (await handle.stat()).size;
+        const { size } = await handle.stat();
+        const whole = Math.min(size, this.cutTo ?? size);
+        if (whole < size) await handle.truncate(whole);
+        this.cutTo = undefined;
         await this.writeWhole(handle, bytes, whole);
         this.trouble = undefined;
         return;
@@ -124,7 +142,9 @@ export class AppendFile {
       if (this.fsync) await handle.datasync().catch(ignoreUnsyncable);
     } catch (error) {
       // Takes back what was written of it, so that the next try repeats no half line. Cutting needs no room.
-      await handle.truncate(whole).catch(() => {});
+      await handle.truncate(whole).catch(() => {
+        this.cutTo = whole;
+      });
       throw error;
     }
   }

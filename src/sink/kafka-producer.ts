@@ -1,11 +1,17 @@
 /** One idempotent producer of either driver: what `KafkaWriter` needs of it. */
 import { type IHeaders, type Kafka, type Message, Partitioners } from 'kafkajs';
 import type { KafkaConnection } from '../source/kafka/kafka-client.ts';
-import { connectionSettings, connectRd, type RdError, type Rdkafka, rdFailure } from '../source/kafka/rdkafka-client.ts';
+import { connectionSettings, connectRd, type RdDelivery, type RdError, type Rdkafka, rdFailure } from '../source/kafka/rdkafka-client.ts';
+
+/** Offset behind the last message that was written, by partition. */
+export type TopicEnds = ReadonlyMap<number, number>;
 
 export interface KafkaProducer {
-  /** Resolves when every in-sync replica has them, in order per partition. Rejects if one of them cannot be written. */
-  send(topic: string, messages: readonly Message[]): Promise<void>;
+  /**
+   * Resolves when every in-sync replica has them, in order per partition, with where they end. Rejects if one of them cannot be written;
+   * what of the others was written is not known then.
+   */
+  send(topic: string, messages: readonly Message[]): Promise<TopicEnds>;
   disconnect(): Promise<void>;
 }
 
@@ -15,18 +21,35 @@ const deliverForMs = 10_000;
 const pollMs = 5;
 
 export async function connectKafkajs(kafka: Kafka): Promise<KafkaProducer> {
+  /** Which partition a message was sent to: an acknowledgement names the first offset of each alone. Asked again for every retry. */
+  let places = new Map<Message, number>();
   const producer = kafka.producer({
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    createPartitioner: Partitioners.DefaultPartitioner,
+    createPartitioner: () => {
+      const choose = Partitioners.DefaultPartitioner();
+      return (asked) => {
+        const partition = choose(asked);
+        places.set(asked.message, partition);
+        return partition;
+      };
+    },
     // Few, because the bound is ours (`persist`).
     retry: { retries: 4 },
   });
   await producer.connect();
   return {
     send: async (topic, messages) => {
-      await producer.send({ topic, acks: -1, messages: [...messages] });
+      places = new Map();
+      const acknowledged = await producer.send({ topic, acks: -1, messages: [...messages] });
+      const counts = new Map<number, number>();
+      for (const partition of places.values()) counts.set(partition, (counts.get(partition) ?? 0) + 1);
+      return new Map(
+        acknowledged.flatMap(({ partition, baseOffset = '-1' }) =>
+          Number(baseOffset) < 0 ? [] : [[partition, Number(baseOffset) + (counts.get(partition) ?? 0)]],
+        ),
+      );
     },
     disconnect: () => producer.disconnect(),
   };
@@ -44,17 +67,18 @@ export async function connectRdkafka(rdkafka: Rdkafka, connection: KafkaConnecti
   // The partitioner of the Java client, and of kafkajs: a key lies where it lay before the driver was changed.
   const producer = new rdkafka.Producer(settings, { 'message.timeout.ms': deliverForMs, partitioner: 'murmur2_random' });
   /** Ends the send in progress. */
-  let report: (error: RdError | null, opaque: unknown) => void = () => undefined;
+  let report: (error: RdError | null, delivery: RdDelivery) => void = () => undefined;
   producer.on('event.error', ({ message }) => connection.log?.debug({ librdkafka: 'producer' }, message));
   producer.on('event.log', ({ fac, message }) => connection.log?.debug({ librdkafka: fac }, message));
-  producer.on('delivery-report', (error, { opaque }) => report(error, opaque));
-  await connectRd(producer, deliverForMs);
+  producer.on('delivery-report', (error, delivery) => report(error, delivery));
+  await connectRd(producer, connection, deliverForMs);
   producer.setPollInterval(pollMs);
   let sends = 0;
   return {
     send: (topic, messages) =>
       new Promise((resolve, reject) => {
-        if (messages.length === 0) return resolve();
+        const ends = new Map<number, number>();
+        if (messages.length === 0) return resolve(ends);
         const send = ++sends;
         let open = messages.length;
         let failure: Error | undefined;
@@ -62,10 +86,12 @@ export async function connectRdkafka(rdkafka: Rdkafka, connection: KafkaConnecti
           if (error) failure ??= rdFailure(error);
           if (--open > 0) return;
           if (failure) reject(failure);
-          else resolve();
+          else resolve(ends);
         };
-        report = (error, opaque) => {
-          if (opaque === send) settle(error);
+        report = (error, { opaque, partition, offset }) => {
+          if (opaque !== send) return;
+          if (!error && offset >= 0) ends.set(partition, Math.max(ends.get(partition) ?? 0, offset + 1));
+          settle(error);
         };
         for (const { key = null, value, partition = null, timestamp, headers = {} } of messages) {
           try {

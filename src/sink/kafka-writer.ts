@@ -9,7 +9,7 @@ import {
   persist,
 } from '../source/kafka/kafka-client.ts';
 import { chooseDriver, type DriverChoice } from '../source/kafka/kafka-driver.ts';
-import { connectKafkajs, connectRdkafka, type KafkaProducer } from './kafka-producer.ts';
+import { connectKafkajs, connectRdkafka, type KafkaProducer, type TopicEnds } from './kafka-producer.ts';
 import type { SinkHealth } from './sink.ts';
 
 /** Well below a topic's usual `max.message.bytes` (1 MiB), which holds for what goes to one partition at once. */
@@ -17,9 +17,18 @@ const maxRequestBytes = 512 * 1024;
 /** Of a message beside its key, value and headers: lengths, deltas, attributes. */
 const messageHeadBytes = 32;
 
+/** Keeps what a failed attempt wrote after all from being written again. Without one, a repeat is possible. */
+export interface WriteGuard {
+  /** Which of them are not there yet; `again` after an attempt that failed. Rejects with the client's error. */
+  missing(messages: readonly Message[], again: boolean): Promise<readonly Message[]>;
+  /** They are there. */
+  wrote(messages: readonly Message[], ends: TopicEnds): void;
+}
+
 export class KafkaWriter {
   readonly #options: KafkaConnection & { readonly topic: string };
   readonly #what: string;
+  readonly #guard: WriteGuard | undefined;
   readonly #kafka: Kafka;
   readonly #choice: DriverChoice;
   #producer: KafkaProducer | undefined;
@@ -30,9 +39,10 @@ export class KafkaWriter {
   #problem: string | undefined;
 
   /** @param what is written, for messages: `findings`. Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read, a UsageError if the driver cannot be had. */
-  constructor(options: KafkaConnection & { readonly topic: string }, what: string) {
+  constructor(options: KafkaConnection & { readonly topic: string }, what: string, guard?: WriteGuard) {
     this.#options = options;
     this.#what = what;
+    this.#guard = guard;
     this.#kafka = createKafka(options);
     this.#choice = chooseDriver(options.driver ?? 'auto', options);
   }
@@ -74,10 +84,15 @@ export class KafkaWriter {
   async #writeNow(all: readonly Message[]): Promise<void> {
     const { topic, outageForMs = outageForMsDefault } = this.#options;
     for (const messages of requests(all)) {
+      let again = false;
       await this.#persist(`write ${messages.length} ${this.#what} to ${topic}`, outageForMs, async () => {
         const producer = await this.#connected();
+        const owed = (await this.#guard?.missing(messages, again)) ?? messages;
+        if (owed.length === 0) return;
+        again = true;
         try {
-          await producer.send(topic, messages);
+          const ends = await producer.send(topic, owed);
+          this.#guard?.wrote(owed, ends);
         } catch (error) {
           // Its sequence numbers may no longer be the broker's: the next attempt takes a new producer id.
           await this.#drop();

@@ -1,8 +1,9 @@
 /** Findings as NDJSON, one OCSF object a line: into a file, or to stdout. */
 import type { Finding } from '../../processors/detect/finding.ts';
-import { findingJson } from '../../processors/detect/ocsf.ts';
+import { eventId, findingJson } from '../../processors/detect/ocsf.ts';
 import { DependencyError } from '../errors.ts';
 import { AppendFile, type AppendFileOptions } from './append-file.ts';
+import { Repeats, writtenFinding } from './repeats.ts';
 import type { Sink, SinkHealth } from './sink.ts';
 
 /** The reader of our output went away (`… | head`): nothing is wrong, and nothing more is wanted. Stop, and exit with 0. */
@@ -10,19 +11,59 @@ export class OutputClosedError extends Error {
   override name = 'OutputClosedError';
 }
 
-/** Appends; a finding that comes again after a restart is written again, with the same uid. */
-export function createFileSink(options: AppendFileOptions): Sink {
+export interface FileSinkOptions extends AppendFileOptions {
+  readonly warn?: (message: string) => void;
+}
+
+/**
+ * Appends. What an earlier life wrote past the checkpoint's mark is read when it goes on, and not written again. The mark is the file's
+ * length, and which file it was: of another one (it was rotated) everything counts as past it.
+ */
+export function createFileSink(options: FileSinkOptions): Sink {
   const file = new AppendFile(options);
+  const repeats = new Repeats(options.warn);
   return {
     name: `file:${options.path}`,
     open: () => file.open(),
     write: async (findings) => {
-      if (findings.length > 0) await file.append(lines(findings));
+      const missing = findings.filter((finding) => !repeats.take({ ...finding, id: eventId(finding) }));
+      if (missing.length === 0) return;
+      try {
+        await file.append(lines(missing));
+      } catch (error) {
+        // It is tried again as a whole, and nothing of what was missing is there; what was there still is.
+        const written = new Set(missing);
+        for (const finding of findings) if (!written.has(finding)) repeats.remember({ ...finding, id: eventId(finding) });
+        throw error;
+      }
+    },
+    mark: async () => JSON.stringify({ ...(await file.extent()), owed: repeats.toJson() }),
+    resume: async (mark) => {
+      if (mark === undefined) return;
+      const { bytes, inode, owed } = parseMark(mark, options.path);
+      repeats.addJson(owed);
+      const now = await file.extent();
+      if (now.bytes === 0) return;
+      const same = now.inode === inode && now.bytes >= bytes;
+      for await (const line of file.linesFrom(same ? bytes : 0)) {
+        const written = writtenFinding(line);
+        if (written !== undefined) repeats.remember(written);
+      }
     },
     close: () => file.close(),
     health: (): SinkHealth =>
       file.trouble ? { ok: false, reason: file.trouble, retries: file.retries } : { ok: true, retries: file.retries },
   };
+}
+
+function parseMark(mark: string, path: string): { bytes: number; inode: number; owed: unknown } {
+  try {
+    const parsed = JSON.parse(mark) as { bytes: number; inode: number; owed: unknown };
+    if (Number.isSafeInteger(parsed.bytes)) return parsed;
+  } catch {
+    // Said below.
+  }
+  throw new Error(`file:${path}: the checkpoint's mark is ${JSON.stringify(mark.slice(0, 80))}, expected {bytes, inode, owed}`);
 }
 
 export interface StdoutSinkOptions {

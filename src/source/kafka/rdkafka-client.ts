@@ -1,6 +1,7 @@
 /** node-rdkafka: loading it where it was built, its settings from ours, its errors under the protocol's names. */
 import { createRequire } from 'node:module';
 import { type KafkaConnection, type KafkaSasl, pem } from './kafka-client.ts';
+import { tokensOf } from './kafka-oauth.ts';
 import { type KafkaSourceOptions, rebalanceTimeoutMsDefault, sessionTimeoutMsDefault, topicRefreshMsDefault } from './kafka-options.ts';
 
 // Types of our own, of what is used: those of the package are not there where it could not be built, and this must compile there too.
@@ -32,6 +33,9 @@ interface RdClient {
   connect(options: { timeout?: number }, done: Done): void;
   disconnect(done?: () => void): void;
   isConnected(): boolean;
+  /** Before `connect`, and again when another one is to be used. */
+  setOauthBearerToken(token: string): void;
+  on(event: 'disconnected', listener: () => void): void;
   on(event: 'event.error', listener: (error: RdError) => void): void;
   on(event: 'event.log', listener: (log: { severity: number; fac: string; message: string }) => void): void;
 }
@@ -60,9 +64,17 @@ export interface RdProducer extends RdClient {
     opaque: unknown,
     headers?: readonly Record<string, string | Buffer>[],
   ): void;
+  on(event: 'disconnected', listener: () => void): void;
   on(event: 'event.error', listener: (error: RdError) => void): void;
   on(event: 'event.log', listener: (log: { severity: number; fac: string; message: string }) => void): void;
-  on(event: 'delivery-report', listener: (error: RdError | null, report: { opaque: unknown }) => void): void;
+  on(event: 'delivery-report', listener: (error: RdError | null, report: RdDelivery) => void): void;
+}
+
+export interface RdDelivery {
+  readonly partition: number;
+  /** Below 0 where it is not known. */
+  readonly offset: number;
+  readonly opaque: unknown;
 }
 
 export type RdSettings = Record<string, string | number | boolean | ((...args: never[]) => void)>;
@@ -113,8 +125,10 @@ export function connectionSettings(connection: KafkaConnection): RdSettings {
   };
   if (sasl) {
     settings['sasl.mechanisms'] = mechanisms[sasl.mechanism];
-    settings['sasl.username'] = sasl.username;
-    settings['sasl.password'] = sasl.password;
+    if (sasl.mechanism !== 'oauthbearer') {
+      settings['sasl.username'] = sasl.username;
+      settings['sasl.password'] = sasl.password;
+    }
   }
   if (typeof tls === 'object') {
     if (tls.ca !== undefined) settings['ssl.ca.pem'] = pem('tls.ca', tls.ca);
@@ -128,6 +142,7 @@ const mechanisms: Record<KafkaSasl['mechanism'], string> = {
   plain: 'PLAIN',
   'scram-sha-256': 'SCRAM-SHA-256',
   'scram-sha-512': 'SCRAM-SHA-512',
+  oauthbearer: 'OAUTHBEARER',
 };
 
 /** A member of a group. With KIP-848 the broker decides on assignor and session: naming them is an error. */
@@ -191,8 +206,42 @@ export function rdFailure(error: RdError): Error {
 }
 
 /** Connects, for at most `timeoutMs`. What it leaves behind when that fails is disconnected by the module itself. */
-export function connectRd(client: RdClient, timeoutMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
+export async function connectRd(client: RdClient, connection: KafkaConnection, timeoutMs: number): Promise<void> {
+  if (connection.sasl?.mechanism === 'oauthbearer') await keepToken(client, connection);
+  await new Promise<void>((resolve, reject) => {
     client.connect({ timeout: timeoutMs }, (error) => (error ? reject(rdFailure(error)) : resolve()));
   });
+}
+
+/** How soon to ask again for a token that could not be had: a quarter of a life is left then. */
+const tokenRetryMs = 1_000;
+
+/** Gives a client its token, and the next one each time it is due; node-rdkafka never asks for one. Ends when the client is disconnected. */
+async function keepToken(client: RdClient, { sasl, log }: KafkaConnection): Promise<void> {
+  if (sasl?.mechanism !== 'oauthbearer') return;
+  const tokens = tokensOf(sasl);
+  const give = async (): Promise<number> => {
+    const { value, renewAtMs } = await tokens.token();
+    client.setOauthBearerToken(value);
+    return renewAtMs - performance.now();
+  };
+  const renewIn = (ms: number) => {
+    const renew = async () => {
+      // A client that is connecting still counts: its first connection may outlast a token.
+      if (over) return;
+      let nextMs = tokenRetryMs;
+      try {
+        nextMs = await give();
+      } catch (error) {
+        log?.warn({ error: error instanceof Error ? error.message : String(error) }, 'no new token for Kafka; asking again');
+      }
+      renewIn(nextMs);
+    };
+    setTimeout(() => void renew(), Math.max(ms, 100)).unref();
+  };
+  let over = false;
+  client.on('disconnected', () => {
+    over = true;
+  });
+  renewIn(await give());
 }
