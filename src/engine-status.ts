@@ -10,13 +10,14 @@ import type { Source } from './source/source.ts';
 
 export interface Observed {
   readonly engine: Engine;
-  readonly pipeline: Pipeline;
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
   readonly drains: readonly Drain[];
+  /** What else is wrong, that the engine does not know. */
+  reasons?(): readonly HealthReason[];
 }
 
-export function statusOf({ engine, pipeline, sources, sinks }: Observed): Status {
+export function statusOf({ engine, sources, sinks, reasons }: Observed): Status {
   return {
     get sources() {
       return sources.map((source) => ({ name: source.name, health: source.health() }));
@@ -28,21 +29,21 @@ export function statusOf({ engine, pipeline, sources, sinks }: Observed): Status
         return { name: sink.name, health: outage === undefined ? health : { ...health, ok: false, kept: false, reason: outage } };
       });
     },
-    reasons: (): HealthReason[] => [...engine.lossLog.reasons(Date.now()), ...spentBudgets(pipeline)],
+    reasons: (): HealthReason[] => [...engine.lossLog.reasons(Date.now()), ...spentBudgets(engine.pipeline), ...(reasons?.() ?? [])],
   };
 }
 
-export function metricsOf({ engine, pipeline, drains }: Observed): MetricsInput {
+export function metricsOf({ engine, drains }: Observed): MetricsInput {
   return {
-    counters: () => pipeline.counters,
+    counters: () => engine.pipeline.counters,
     rules: () =>
       // Rules that share their windows share the bytes: they are told once, for the first of them.
-      pipeline.stages.flatMap(({ group, windows }) =>
+      engine.pipeline.stages.flatMap(({ group, windows }) =>
         group.rules.map(({ id }, index) => ({
           rule: id,
           keys: windows.keyCount,
           stateBytes: index === 0 ? windows.bytes() : 0,
-          evicted: pipeline.counters.evictions[id] ?? 0,
+          evicted: engine.pipeline.counters.evictions[id] ?? 0,
         })),
       ),
     findings: () =>
@@ -50,7 +51,10 @@ export function metricsOf({ engine, pipeline, drains }: Observed): MetricsInput 
         const [rule, severity, activity] = label.split(' ');
         return { rule, severity, activity, count };
       }),
-    watermarkMs: () => (Number.isFinite(pipeline.watermark.lowMs) ? pipeline.watermark.lowMs : Number.NaN),
+    watermarkMs: () => {
+      const { lowMs } = engine.pipeline.watermark;
+      return Number.isFinite(lowMs) ? lowMs : Number.NaN;
+    },
     drains: () => drains,
   };
 }

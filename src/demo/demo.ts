@@ -45,7 +45,7 @@ export async function demo({ rules, log, progress, print, stop, serve }: DemoPar
   print(demoReport(openings, outcome, nearMisses.length));
   const lines = `${source.lines} log lines in ${seconds.toFixed(1)} s (${Math.round(source.lines / seconds)} lines/s)`;
   print(`${lines}; decoded through ${rules.length} rules, ${pipeline.counters.matches} matches.`);
-  await serve({ engine, pipeline, sources: [source], sinks: [kept], drains: [] });
+  await serve({ engine, sources: [source], sinks: [kept], drains: [] });
   const clean = outcome.missed.length === 0 && outcome.wronglyFired.length === 0 && outcome.unexplained.length === 0;
   return clean ? ExitCode.fine : ExitCode.findingsOfCheck;
 }

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are what is tested
 /** `run` as a user meets it: drains and files in, findings out, stopped, killed and started again. */
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { builtCommand } from '../support/build.ts';
@@ -134,6 +134,62 @@ describe('run', () => {
     expect(fromFile[3].cutFromBytes ?? fromFile[3].text.length).toBe(5 * 1024 * 1024);
     expect(Buffer.from(fromFile[4].base64, 'base64')).toEqual(Buffer.from([0xff, 0xfe, 0x7b]));
     expect(dead.filter(({ topic }) => topic === '/drain/json')).toMatchObject([{ offset: 0, reason: 'bad_json', text: '{"broken":' }]);
+  });
+
+  test('reads its rules again on SIGHUP without losing a window, and keeps the old ones while there is a mistake in the new ones', {
+    timeout: 90_000,
+  }, async () => {
+    const cwd = await folderWith('sources: [{ drain: { path: /drain/json } }]\n');
+    const beside = manyRequests.replace('many_requests', 'beside').replace('above: 4', 'above: 6');
+    await writeRule(join(cwd, 'rules'), beside);
+    const run = Command.start(['run'], { cwd });
+    const address = await run.address();
+    const baseMs = Date.parse('2026-01-05T12:00:00Z');
+    const send = async (lines: readonly string[]) => {
+      const answer = await fetch(`${address}/drain/json`, { method: 'POST', body: lines.join('\n') });
+      expect(answer.status).toBe(200);
+    };
+    const opened = async () =>
+      (await findings(cwd))
+        .filter(({ activity }) => activity === 'Create')
+        .map(({ rule, key, value }) => [rule, key['client.address'], value]);
+    const health = async () => (await fetch(`${address}/healthz`)).json();
+    // The first half: 3 of 5 are counted when the rule beside it is changed and another one comes. The last line closes their pane.
+    await send([...requests('192.0.2.1', baseMs, 3, 1), ...requests('203.0.113.1', baseMs + 6_000, 1)]);
+    await expect.poll(() => records(address), patience).toBe(4);
+    await writeRule(join(cwd, 'rules'), beside.replace('above: 6', 'above: 5').replace('size: 60s', 'size: 300s'));
+    await writeRule(join(cwd, 'rules'), manyRequests.replace('many_requests', 'page').replace('above: 4', 'above: 3'));
+    run.child.kill('SIGHUP');
+    const [, told] = await run.says(/(\{"level":30[^\n]*"msg":"rules have changed"\})/);
+    expect(JSON.parse(told)).toMatchObject({ added: ['page'], removed: [], changed: ['beside'], beginAnew: ['beside', 'page'] });
+    expect(await health()).toMatchObject({ status: 'ok', reasons: [] });
+    expect(await records(address)).toBe(4);
+
+    // A mistake: nothing changes, and both log and health say where it is.
+    await writeRule(join(cwd, 'rules'), manyRequests.replace('above: 4', 'abve: 4'));
+    run.child.kill('SIGHUP');
+    await run.says(/rules\/many_requests\/rule\.yaml:9: [^"]*abve[^\n]*they stay what they are/);
+    const mistake = /rules\/many_requests\/rule\.yaml:9: .*abve.*the rules stay what they were/;
+    expect(await health()).toMatchObject({
+      status: 'degraded',
+      reasons: [{ reason: 'reload_failed', severity: 'degraded', detail: expect.stringMatching(mistake) }],
+    });
+    // The second half.
+    await send([...requests('192.0.2.1', baseMs + 20_000, 3, 1), ...requests('203.0.113.1', baseMs + 26_000, 1)]);
+    const all = [
+      ['many_requests', '192.0.2.1', 6],
+      ['page', '192.0.2.1', 6],
+      ['beside', '192.0.2.1', 6],
+    ];
+    await expect.poll(async () => (await opened()).sort(), patience).toEqual(all.sort());
+    expect(await run.stop()).toMatchObject({ code: 0 });
+
+    // A restart with other neighbours goes on as well: the finding is still open, and not told again.
+    await writeRule(join(cwd, 'rules'), manyRequests);
+    await rm(join(cwd, 'rules', 'page'), { recursive: true });
+    const again = Command.start(['run'], { cwd });
+    await again.says(/"beginAnew":\[\][^\n]*restored from the checkpoint/);
+    expect(await again.stop()).toMatchObject({ code: 0 });
   });
 
   test('says which port it could not have', async () => {
