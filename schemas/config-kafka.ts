@@ -22,11 +22,53 @@ const brokers = z
   })
   .transform((list) => list.map((entry) => brokerPattern.exec(entry)?.[1] ?? entry));
 
+const tokenEndpointExpected = 'an https:// address without a login in it (http:// only on this machine)';
+const tokenEndpoint = z.string({ error: tokenEndpointExpected }).refine(
+  (text) => {
+    if (!URL.canParse(text)) return false;
+    const { protocol, hostname, username, password } = new URL(text);
+    const here = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+    return username === '' && password === '' && (protocol === 'https:' || (protocol === 'http:' && here));
+  },
+  { error: tokenEndpointExpected },
+);
+
+/** What each mechanism needs is checked in the refinement, so that a mistake names the key that is missing. */
 const sasl = strict({
-  mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('How to log in.'),
-  username: z.string().min(1).describe('The user.'),
-  password: secretText.describe('The password; best from a file or the environment.'),
-});
+  mechanism: z
+    .enum(['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'])
+    .describe('How to log in: with `username` and `password`, or (`oauthbearer`) with a token of `tokenEndpoint`.'),
+  username: z.string().min(1).optional().describe('The user.'),
+  password: secretText.optional().describe('The password; best from a file or the environment.'),
+  tokenEndpoint: tokenEndpoint.optional().describe('Where tokens are had, by the client credentials grant of OAuth 2.'),
+  clientId: z.string().min(1).optional().describe('Who asks for a token.'),
+  clientSecret: secretText.optional().describe('The secret of `clientId`; best from a file or the environment.'),
+  scope: z.string().min(1).optional().describe('The scope to ask for.'),
+}).transform(
+  (
+    given,
+    context,
+  ):
+    | { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: Secret<string> }
+    | { mechanism: 'oauthbearer'; tokenEndpoint: string; clientId: string; clientSecret: Secret<string>; scope?: string } => {
+    const { mechanism, username, password, tokenEndpoint, clientId, clientSecret, scope } = given;
+    const withPassword = { username, password };
+    const withToken = { tokenEndpoint, clientId, clientSecret };
+    const oauth = mechanism === 'oauthbearer';
+    for (const [name, value] of Object.entries(oauth ? withToken : withPassword)) {
+      if (value === undefined) addFault(context, { path: [], text: `expected \`${name}\` with mechanism ${mechanism}, found none` });
+    }
+    for (const [name, value] of Object.entries(oauth ? withPassword : { ...withToken, scope })) {
+      if (value !== undefined)
+        addFault(context, { path: [name], place: 'key', text: `expected no \`${name}\` with mechanism ${mechanism}` });
+    }
+    if (mechanism === 'oauthbearer') {
+      if (tokenEndpoint === undefined || clientId === undefined || clientSecret === undefined) return z.NEVER;
+      return { mechanism, tokenEndpoint, clientId, clientSecret, scope };
+    }
+    return username === undefined || password === undefined ? z.NEVER : { mechanism, username, password };
+  },
+);
 
 const tls = z.union(
   [

@@ -46,11 +46,15 @@ export interface KafkaConnectionConfig {
   readonly brokers: readonly string[];
   readonly driver: 'auto' | 'kafkajs' | 'rdkafka';
   readonly clientId?: string;
-  readonly sasl?: {
-    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
-    readonly username: string;
-    readonly password: Secret<string>;
-  };
+  readonly sasl?:
+    | { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: Secret<string> }
+    | {
+        readonly mechanism: 'oauthbearer';
+        readonly tokenEndpoint: string;
+        readonly clientId: string;
+        readonly clientSecret: Secret<string>;
+        readonly scope?: string;
+      };
   /** PEM text, or the path of a PEM file. */
   readonly tls?: boolean | { readonly ca?: string; readonly cert?: string; readonly key?: Secret<string>; readonly servername?: string };
 }
@@ -172,7 +176,7 @@ export function parseConfig(text: string, file: string | undefined, env: Environ
 }
 
 /** Never shown, wherever they were written. */
-const secretNames = new Set(['password', 'credentials', 'hashKey', 'token', 'key', 'auth']);
+const secretNames = new Set(['password', 'clientSecret', 'credentials', 'hashKey', 'token', 'key', 'auth']);
 
 /** What one part asks of another. */
 function faultsBetween(fields: ConfigFields): Fault[] {

@@ -21,7 +21,7 @@ import { createDrain } from './source/drain/http-drain.ts';
 import { createFileSource } from './source/file/file.ts';
 import { createStdinSource } from './source/file/stdin.ts';
 import { KafkaSource, type OffsetGap } from './source/kafka/kafka.ts';
-import type { KafkaConnection } from './source/kafka/kafka-client.ts';
+import type { KafkaConnection, KafkaSasl } from './source/kafka/kafka-client.ts';
 import { KafkaDrain } from './source/kafka/kafka-drain.ts';
 import type { Source } from './source/source.ts';
 
@@ -67,7 +67,7 @@ export function sinkOf(config: SinkConfig, stateDir: string, log: Logger): Sink 
     case 'kafka':
       return new KafkaSink({ ...connectionOf(config, log), topic: config.topic });
     case 'file':
-      return createFileSink({ path: config.path });
+      return createFileSink({ path: config.path, warn: (message) => log.warn(message) });
     case 'stdout':
       return createStdoutSink();
     case 'loki':
@@ -123,10 +123,15 @@ export function connectionOf(config: KafkaConnectionConfig, log: Logger): KafkaC
     brokers,
     driver,
     clientId,
-    sasl: sasl === undefined ? undefined : { ...sasl, password: sasl.password.reveal() },
+    sasl: sasl && saslOf(sasl),
     tls: typeof tls === 'object' ? { ...tls, key: tls.key?.reveal() } : tls,
     log,
   };
+}
+
+function saslOf(sasl: NonNullable<KafkaConnectionConfig['sasl']>): KafkaSasl {
+  if (sasl.mechanism === 'oauthbearer') return { ...sasl, clientSecret: sasl.clientSecret.reveal() };
+  return { ...sasl, password: sasl.password.reveal() };
 }
 
 function shortHash(text: string): string {

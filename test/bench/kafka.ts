@@ -54,7 +54,7 @@ async function consumeRdkafka(brokers: string[], topic: string, expected: number
   const settings = memberSettings({ brokers, topics: [topic], group: `bench-${Date.now()}`, dataset: 'app', format: 'auto' });
   const consumer = new module.KafkaConsumer(settings, { 'auto.offset.reset': 'earliest' });
   consumer.setDefaultConsumeTimeout(100);
-  await connectRd(consumer, 10_000);
+  await connectRd(consumer, { brokers }, 10_000);
   consumer.subscribe([topic]);
   try {
     let count = 0;

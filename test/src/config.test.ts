@@ -86,7 +86,8 @@ time: { lateness: 5s, idle: 2m, futureSkew: 0s }
     format: 'auto',
     tls: { ca: join(dir, 'ca.pem') },
   });
-  expect(kafka.kind === 'kafka' && kafka.sasl?.password.reveal()).toBe('hunter2hunter2');
+  const { sasl } = kafka.kind === 'kafka' ? kafka : {};
+  expect(sasl?.mechanism === 'scram-sha-512' && sasl.password.reveal()).toBe('hunter2hunter2');
   expect(drain.kind === 'drain' && drain.credentials.map((pair) => pair.reveal())).toEqual(['app:new', 'app:old']);
   expect(file).toEqual({ kind: 'file', paths: [join(dir, 'logs/*.log')], follow: true, format: 'auto', dataset: 'nginx' });
   expect(stdin).toMatchObject({ paths: ['-'], follow: false });
@@ -136,6 +137,30 @@ hashKey: "pass-hash-pass-hash"
     expect(shown).toContain('[secret]');
   }
   expect(config.hashKey?.reveal()).toHaveLength(8);
+});
+
+test('how to log in to Kafka: each mechanism has keys of its own, and no secret goes over an open line', async () => {
+  const login = (text: string) => kafkaSource.replace('topics', `sasl: { ${text} }, topics`);
+  const oauth = 'mechanism: oauthbearer, clientId: gauge, clientSecret: "pass-oauth", tokenEndpoint: ';
+  const config = await load(login(`${oauth}"https://id.example/token", scope: kafka`));
+  const [kafka] = config.sources;
+  const { sasl } = kafka.kind === 'kafka' ? kafka : {};
+  expect(sasl).toMatchObject({ mechanism: 'oauthbearer', tokenEndpoint: 'https://id.example/token', clientId: 'gauge', scope: 'kafka' });
+  expect(sasl?.mechanism === 'oauthbearer' && sasl.clientSecret.reveal()).toBe('pass-oauth');
+  expect(inspect(config, { depth: 20 })).not.toContain('pass-oauth');
+  expect(await problemsOf(login('mechanism: oauthbearer, username: u, clientSecret: pass-short'))).toEqual([
+    expect.stringContaining('kafka.sasl: expected `tokenEndpoint` with mechanism oauthbearer, found none'),
+    expect.stringContaining('kafka.sasl: expected `clientId` with mechanism oauthbearer, found none'),
+    expect.stringContaining('kafka.sasl.username: expected no `username` with mechanism oauthbearer'),
+  ]);
+  expect(await problemsOf(login('mechanism: plain, username: u, scope: x'))).toEqual([
+    expect.stringContaining('kafka.sasl: expected `password` with mechanism plain, found none'),
+    expect.stringContaining('kafka.sasl.scope: expected no `scope` with mechanism plain'),
+  ]);
+  for (const endpoint of ['http://id.example/token', 'https://u:p@id.example/', 'id.example']) {
+    expect(await problemsOf(login(`${oauth}"${endpoint}"`))).toEqual([expect.stringContaining('expected an https:// address')]);
+  }
+  expect((await load(login(`${oauth}"http://127.0.0.1:8080/token"`))).sources).toHaveLength(1);
 });
 
 test('no mistake shows what came from the environment, a file, or stands where secrets stand', async () => {

@@ -45,7 +45,7 @@ export interface SecureListener {
 
 export interface KafkaBroker {
   readonly brokers: string[];
-  /** SASL_SSL beside the plain listener (PLAIN, SCRAM-SHA-256 and -512); undefined for brokers named in KAFKA_BROKERS or without openssl. */
+  /** SASL_SSL beside the plain listener (PLAIN, SCRAM-SHA-256 and -512, OAUTHBEARER with tokens nobody signed); undefined for brokers named in KAFKA_BROKERS or without openssl. */
   readonly secure: SecureListener | undefined;
   /** Topics keep records whatever their timestamp says: `retention.ms=-1`. */
   createTopics(...topics: TopicSpec[]): Promise<void>;
@@ -295,10 +295,12 @@ num.io.threads=2
 background.threads=2
 log.segment.bytes=16777216
 log.cleaner.dedupe.buffer.size=4194304
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl_ssl.plain.sasl.jaas.config=${sasl}.plain.PlainLoginModule required user_app="${credentials.password}";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=${sasl}.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=${sasl}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=${sasl}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
+listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=3600000
 listener.name.ssl.ssl.client.auth=required
 listener.name.ssl.ssl.truststore.type=PEM
 listener.name.ssl.ssl.truststore.location=${path.join(folder, 'cert.pem')}

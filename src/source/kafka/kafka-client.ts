@@ -15,12 +15,15 @@ import type { Logger } from 'pino';
 import { DependencyError } from '../../errors.ts';
 import { registerCodecs } from './kafka-codecs.ts';
 import type { KafkaDriverWish } from './kafka-driver.ts';
+import { type KafkaOauth, tokensOf } from './kafka-oauth.ts';
 
-export interface KafkaSasl {
+export interface KafkaPassword {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
   readonly username: string;
   readonly password: string;
 }
+
+export type KafkaSasl = KafkaPassword | KafkaOauth;
 
 /** `ca`, `cert` and `key`: PEM text, or the path of a PEM file. */
 export interface KafkaTls {
@@ -62,6 +65,8 @@ export function createKafka(connection: KafkaConnection): Kafka {
     connectionTimeout: 3_000,
     authenticationTimeout: 5_000,
     requestTimeout: 30_000,
+    // How long before a login expires it is renewed, so that also one of some seconds is not renewed with every request.
+    reauthenticationThreshold: 2_000,
     retry: { retries: 4, initialRetryTime: 200, maxRetryTime: 2_000 },
     // Everything at debug: kafkajs logs as errors what its own retries resolve (a coordinator that is still loading, a rebalance).
     // What lasts reaches the user as a DependencyError and through `health()`.
@@ -108,7 +113,7 @@ const hopelessTypes = new Set([
   '_UNSUPPORTED_FEATURE',
   '_NOT_IMPLEMENTED',
 ]);
-const hopeless = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented', 'KafkaJSServerDoesNotSupportApiKey']);
+const hopeless = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented', 'KafkaJSServerDoesNotSupportApiKey', 'OauthRefusal']);
 
 /**
  * Runs `attempt` until it succeeds, with backoff from 100 ms to 5 s between attempts, for at most `forMs` (the last attempt may outlast it
@@ -151,14 +156,19 @@ export function rootCause(error: unknown): unknown {
 export function kafkaError(connection: KafkaConnection, tried: string, error: unknown): DependencyError {
   const root = rootCause(error);
   const found = root instanceof Error ? root.message : String(root);
-  return new DependencyError(`Kafka at ${connection.brokers.join(', ')}: could not ${tried}: ${found}; ${nextStep(root, found)}`, {
-    cause: error,
-  });
+  const next = nextStep(root, found, connection.sasl?.mechanism === 'oauthbearer');
+  return new DependencyError(`Kafka at ${connection.brokers.join(', ')}: could not ${tried}: ${found}; ${next}`, { cause: error });
 }
 
-function nextStep(error: unknown, message: string): string {
+function nextStep(error: unknown, message: string, oauth: boolean): string {
   const name = error instanceof Error ? error.name : '';
   const type = errorType(error) ?? '';
+  if (name === 'OauthRefusal') return 'check sasl.tokenEndpoint, sasl.clientId, sasl.clientSecret and sasl.scope';
+  if (oauth && message.startsWith('token endpoint')) return 'check sasl.tokenEndpoint, and that it can be reached from here';
+  // kafkajs takes the broker's "no" (RFC 7628, 3.2.2) for a yes, and is told with its next request.
+  if (oauth && (name === 'KafkaJSSASLAuthenticationError' || type === 'ILLEGAL_SASL_STATE')) {
+    return 'check that the broker takes OAUTHBEARER tokens of sasl.tokenEndpoint with this sasl.scope, and that both clocks agree';
+  }
   if (name === 'KafkaJSSASLAuthenticationError') return 'check sasl.mechanism, sasl.username and sasl.password';
   if (type.endsWith('AUTHORIZATION_FAILED')) return 'give this user the right in the ACLs of the cluster';
   if (type === 'UNKNOWN_TOPIC_OR_PARTITION') return 'create the topic, or correct its name in the config';
@@ -180,6 +190,10 @@ function nextStep(error: unknown, message: string): string {
 }
 
 function saslOf(sasl: KafkaSasl): SASLOptions {
+  if (sasl.mechanism === 'oauthbearer') {
+    const tokens = tokensOf(sasl);
+    return { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: (await tokens.token()).value }) };
+  }
   const { username, password } = sasl;
   return { mechanism: sasl.mechanism, username, password } as SASLOptions;
 }

@@ -22,6 +22,7 @@ export interface DriverNeeds {
   readonly instanceId?: string;
   readonly protocol?: 'classic' | 'consumer';
   readonly tls?: boolean | { readonly servername?: string };
+  readonly sasl?: { readonly mechanism: string };
 }
 
 /** Throws a UsageError if what is asked for cannot be had. */
@@ -42,7 +43,9 @@ export function chooseDriver(wish: KafkaDriverWish, needs: DriverNeeds, load = l
         ? 'librdkafka has no `tls.servername`'
         : needs.tls && !found.module.features.includes('ssl')
           ? 'node-rdkafka was built without OpenSSL, and tls is asked for'
-          : undefined;
+          : needs.sasl?.mechanism === 'oauthbearer' && !found.module.features.includes('sasl_oauthbearer')
+            ? 'node-rdkafka was built without OpenSSL, and oauthbearer is asked for'
+            : undefined;
   if (obstacle === undefined && found.module !== undefined) {
     const reason = `${wish === 'auto' ? 'it loads' : 'the config says so'}; librdkafka ${found.module.librdkafkaVersion}`;
     return { driver: 'rdkafka', reason, rdkafka: found.module };

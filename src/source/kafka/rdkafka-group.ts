@@ -152,7 +152,7 @@ export class RdkafkaGroup {
     consumer.on('event.error', (error) => this.#trouble(error));
     consumer.on('event.log', ({ message, ...rest }) => this.#options.log?.debug({ librdkafka: rest.fac }, message));
     consumer.setDefaultConsumeTimeout(roundMs);
-    await connectRd(consumer, 10_000);
+    await connectRd(consumer, this.#options, 10_000);
     return consumer;
   }
 
