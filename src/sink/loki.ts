@@ -94,19 +94,20 @@ export class LokiWriter {
     }
   }
 
-  /** Whether it can be asked, for the doctor: it is ready, and answers a query with these credentials. Rejects with what is wrong. */
-  async check(): Promise<void> {
+  /**
+   * For the doctor: it is ready, answers a query and takes a push with these credentials. The push has no line in it, so nothing is stored.
+   * Resolves to the time of its clock, NaN if it does not say; rejects with what is wrong.
+   */
+  async check(): Promise<number> {
     const ready = await this.ask('GET', '/ready');
     // A gateway may keep `/ready` to itself; the query tells.
-    if (ready.status !== 200 && ready.status !== 404) {
-      throw new DependencyError(`Loki at ${this.url}: not ready: ${ready.status} ${ready.body.trim()}; ${nextStep(ready.status, 'retry')}`);
-    }
+    if (ready.status !== 200 && ready.status !== 404) throw this.refused('not ready:', ready, 'retry');
     const query = await this.ask('GET', `/loki/api/v1/query_range?limit=1&query=${encodeURIComponent('{job="findings"}')}`);
-    if (query.status !== 200) {
-      throw new DependencyError(
-        `Loki at ${this.url}: a query was answered ${query.status} ${query.body.trim().slice(0, 300)}; ${nextStep(query.status, 'misconfigured')}`,
-      );
-    }
+    if (query.status !== 200) throw this.refused('a query was answered', query, 'misconfigured');
+    const push = await this.ask('POST', '/loki/api/v1/push', await compress('{"streams":[]}'));
+    // 422: it was let in and found to be empty.
+    if (push.status >= 300 && push.status !== 422) throw this.refused('a push without lines was answered', push, 'misconfigured');
+    return push.dateMs;
   }
 
   close(): Promise<void> {
@@ -122,11 +123,15 @@ export class LokiWriter {
     const headers = { ...this.headers, ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-encoding': 'gzip' }) };
     try {
       const answer = await request(`${this.url}${path}`, { method, headers, body, dispatcher: this.agent });
-      return { status: answer.statusCode, body: await textOf(answer.body) };
+      return { status: answer.statusCode, body: await textOf(answer.body), dateMs: Date.parse(String(answer.headers.date)) };
     } catch (error) {
       // No answer, or half of one: nobody knows what was stored.
-      return { status: 503, body: (error as Error).message || String((error as NodeJS.ErrnoException).code ?? error) };
+      return { status: 503, body: (error as Error).message || String((error as NodeJS.ErrnoException).code ?? error), dateMs: Number.NaN };
     }
+  }
+
+  private refused(what: string, { status, body }: Answer, kind: 'retry' | 'misconfigured'): DependencyError {
+    return new DependencyError(`Loki at ${this.url}: ${what} ${status} ${body.trim().slice(0, 300)}; ${nextStep(status, kind)}`);
   }
 
   private async halve(entries: LokiRequest, reason: LokiDropReason, detail: string, signal: AbortSignal | undefined): Promise<void> {
@@ -145,6 +150,8 @@ export class LokiWriter {
 interface Answer {
   readonly status: number;
   readonly body: string;
+  /** Its `Date`. */
+  readonly dateMs: number;
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
