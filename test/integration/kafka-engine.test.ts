@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { decodeCheckpoint } from '../../src/checkpoint/checkpoint-format.ts';
+import { decodeManifest } from '../../src/checkpoint/manifest.ts';
 import { builtCommand } from '../support/build.ts';
 import { Command, command } from '../support/command.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
@@ -98,9 +98,9 @@ async function checkpointed({ cwd, topic }: Setting): Promise<number[]> {
   const folder = join(cwd, 'data');
   const names = existsSync(folder) ? (await readdir(folder)).filter((name) => name.endsWith('.sgc')).sort() : [];
   if (names.length === 0) return Array.from({ length: partitions }, () => 0);
-  const decoded = decodeCheckpoint(await readFile(join(folder, names[names.length - 1])));
+  const decoded = decodeManifest(await readFile(join(folder, names[names.length - 1])));
   if (decoded.kind !== 'whole') throw new Error(`the newest checkpoint is ${decoded.kind}`);
-  return Array.from({ length: partitions }, (_, partition) => decoded.checkpoint.positions[`${topic}/${partition}`] ?? 0);
+  return Array.from({ length: partitions }, (_, partition) => decoded.manifest.positions[`${topic}/${partition}`] ?? 0);
 }
 
 function sum(offsets: readonly number[]): number {
@@ -194,14 +194,26 @@ describe.skipIf(unavailable)('run between two topics', () => {
     expect(well.stdout).toMatch(new RegExp(`^ok {3}kafka ${broker.brokers[0]}: read ${setting.topic}$`, 'm'));
     expect(well.stdout).toMatch(/^ok {3}kafka \S+: write findings to findings-/m);
     expect(well.code).toBe(0);
+    // The right to write was tried, and nothing written.
+    const ends = await broker.admin((admin) => admin.fetchTopicOffsets(/write findings to (findings-\S+)$/m.exec(well.stdout)?.[1] ?? ''));
+    expect(ends.map(({ high }) => high)).toEqual(ends.map(() => '0'));
     const short = `${setting.topic}-short`;
-    await broker.createTopics({ topic: short, config: { 'retention.ms': '3600000' } });
+    const latest = `${setting.topic}-latest`;
+    await broker.createTopics(
+      { topic: short, config: { 'retention.ms': '3600000', 'retention.bytes': '1000000' } },
+      { topic: latest, config: { 'cleanup.policy': 'compact' } },
+    );
+    await produce(broker.brokers, short, [{ partition: 0, value: '{}', timestampMs: Date.now() + 90_000 }]);
     await writeFile(
       join(setting.cwd, 'streamgauge.yaml'),
-      `http: { listen: "127.0.0.1:0" }\nsources: [{ kafka: { brokers: ["${broker.brokers[0]}"], topics: [${short}, no-such-topic] } }]\n`,
+      `http: { listen: "127.0.0.1:0" }\nsources: [{ kafka: { brokers: ["${broker.brokers[0]}"], topics: [${short}, no-such-topic] } }]\nsinks: [{ kafka: { topic: ${latest} } }]\n`,
     );
     const ill = await command(['doctor'], { cwd: setting.cwd });
     expect(ill.stdout).toMatch(/^note kafka .*-short: retention\.ms is 3600000: after an outage longer than that records are gone/m);
+    expect(ill.stdout).toMatch(
+      /^note kafka .*retention\.bytes is 1000000 a partition: .*newest record is dated (89|90) s ahead of this machine's clock/m,
+    );
+    expect(ill.stdout).toMatch(/^note kafka .*write findings to .*-latest: cleanup\.policy compacts it: .*use delete/m);
     expect(ill.stdout).toMatch(/^FAIL kafka .*no-such-topic: .*create (the topic|it), or correct/m);
     expect(ill.code).toBe(3);
   });
