@@ -7,7 +7,7 @@
  * the same parts but for the last.
  */
 import type { Slices } from './slices.ts';
-import { bytesOf, type Snapshot, SnapshotWriter } from './snapshot.ts';
+import { bytesIn, bytesOf, type Snapshot, SnapshotWriter } from './snapshot.ts';
 
 /** Short enough that little is written for a small change, and long enough that parts are some thousands: a GiB has 16,384. */
 export const partBytes = 64 * 1024;
@@ -86,7 +86,7 @@ export class PartsWriter extends SnapshotWriter {
     write(inner);
     yield;
     const list = yield* inner.parts();
-    const bytes = list.reduce((sum, part) => sum + part.length, 0);
+    const bytes = bytesIn(list);
     this.length(bytes);
     this.flush(into);
     if (bytes < ownPartBytes) for (const part of list) into.append(part);
@@ -155,7 +155,7 @@ function copyOf(bytes: Uint8Array): Uint8Array {
 
 /** All parts in one piece. */
 export function joined(parts: Snapshot): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  const whole = new Uint8Array(bytesIn(parts));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);

@@ -123,7 +123,7 @@ export class SnapshotReader {
 
   constructor(bytes: Uint8Array | Snapshot) {
     this.parts = bytes instanceof Uint8Array ? [bytes] : bytes;
-    this.totalBytes = this.parts.reduce((sum, part) => sum + part.length, 0);
+    this.totalBytes = bytesIn(this.parts);
   }
 
   /** Throws `SnapshotError` unless the section that comes next has this name. */
@@ -228,6 +228,11 @@ export class SnapshotReader {
       throw new SnapshotError(`the snapshot ends after ${this.totalBytes} bytes, in the middle of a value at byte ${this.offset}`);
     }
   }
+}
+
+/** How long it is, all parts together. */
+export function bytesIn(snapshot: Snapshot): number {
+  return snapshot.reduce((sum, part) => sum + part.length, 0);
 }
 
 /** The same memory as bytes. */

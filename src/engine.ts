@@ -16,7 +16,8 @@ import type { Rejects } from '../processors/decode/decoder.ts';
 import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
-import type { CheckpointStore } from './checkpoint/checkpoint.ts';
+import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
+import { type Checkpoint, CheckpointError, type CheckpointStore } from './checkpoint/checkpoint.ts';
 import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
 import { inSlices } from './in-slices.ts';
@@ -27,7 +28,7 @@ import { lossFinding, outageFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown } from './shutdown.ts';
 import type { DeadLetter, DeadRecord } from './sink/dead-letter.ts';
 import type { Sink } from './sink/sink.ts';
-import type { Positions, RecordIntake, RecordLoss, Source } from './source/source.ts';
+import type { RecordIntake, RecordLoss, Source } from './source/source.ts';
 
 export interface EngineParts {
   /** The first one: `reload` may put another in its place. */
@@ -73,6 +74,8 @@ export class Engine {
   sinkRetries = 0;
   checkpointsSaved = 0;
   lastCheckpointMs = Number.NaN;
+  /** How long it took until it was durable, ms. */
+  lastCheckpointTookMs = Number.NaN;
   /** What was lost or dropped lately. */
   readonly lossLog = new LossLog();
   /** The one that runs now. */
@@ -85,6 +88,7 @@ export class Engine {
   private readonly positions: Record<string, number> = {};
   private readonly sourceOf = new Map<string, Source>();
   private dirty = false;
+  private checkpointing: Promise<void> = Promise.resolve();
   private stopping = false;
   private failure: unknown;
   private readonly timers: NodeJS.Timeout[] = [];
@@ -160,7 +164,7 @@ export class Engine {
       },
       batch: (records) => this.inTurn(() => this.accept(source, records)),
       lost: (loss) => void this.inTurn(() => this.lost(source, loss)).catch(() => {}),
-      revoked: () => this.inTurn(() => this.checkpoint()),
+      revoked: () => this.checkpoint(),
     };
   }
 
@@ -254,23 +258,47 @@ export class Engine {
     for (const { name, sink } of this.marked()) await sink.resume?.(checkpoint?.marks?.[name]);
     if (checkpoint === undefined) {
       // Killed before its first checkpoint, a run would otherwise not know what it wrote.
-      if (this.marked().length > 0) await checkpoints.save({ positions: {}, state: this.pipeline.snapshot(), marks: await this.marks() });
+      if (this.marked().length > 0) await checkpoints.save({ positions: {}, state: [this.pipeline.snapshot()], marks: await this.marks() });
       return;
     }
-    const fresh = this.pipeline.restore(checkpoint.state);
+    const fresh = this.restoreState(checkpoint.state);
     Object.assign(this.positions, checkpoint.positions);
     // What was written while we were away is still to be read: nobody is passed by before he had his time to speak again.
     this.expect(Object.keys(checkpoint.positions));
-    log.info({ positions: checkpoint.positions, stateBytes: checkpoint.state.length, beginAnew: fresh }, 'restored from the checkpoint');
+    log.info({ positions: checkpoint.positions, stateBytes: bytesIn(checkpoint.state), beginAnew: fresh }, 'restored from the checkpoint');
+  }
+
+  /** Returns the ids of rules that begin with nothing. */
+  private restoreState(state: Checkpoint['state']): string[] {
+    try {
+      return this.pipeline.restore(state);
+    } catch (error) {
+      if (!(error instanceof SnapshotError)) throw error;
+      throw new CheckpointError([
+        `the state of the checkpoint is none of this version's: ${error.message}; ` +
+          'run the version that wrote it, or move the checkpoints away to begin with none',
+      ]);
+    }
   }
 
   private startTimers(): void {
     const { checkpointEveryMs, tickEveryMs } = this.options;
     const every = (ms: number, task: () => Promise<void>) => {
-      this.timers.push(setInterval(() => void this.inTurn(task).catch(() => {}), ms));
+      let running = false;
+      const timer = setInterval(() => {
+        // What takes longer than that is not asked for twice.
+        if (running) return;
+        running = true;
+        task()
+          .catch(() => {})
+          .finally(() => {
+            running = false;
+          });
+      }, ms);
+      this.timers.push(timer);
     };
     if (this.parts.checkpoints !== undefined) every(checkpointEveryMs, () => this.checkpoint());
-    if (Number.isFinite(this.options.idleMs)) every(tickEveryMs, () => this.tick());
+    if (Number.isFinite(this.options.idleMs)) every(tickEveryMs, () => this.inTurn(() => this.tick()));
   }
 
   private async tick(): Promise<void> {
@@ -285,15 +313,32 @@ export class Engine {
     await this.inTurn(async () => this.write(await inSlices(this.pipeline.finishInSlices())));
   }
 
-  /** State and offsets of this instant, then the commit: in that order. */
-  private async checkpoint(): Promise<void> {
+  /**
+   * State, offsets and marks of one instant are taken in turn, made durable while the next batches go through, and then committed: in that
+   * order. One checkpoint at a time; the last one waits for the one under way.
+   */
+  private checkpoint(): Promise<void> {
+    const done = this.checkpointing.then(() => this.checkpointNow());
+    this.checkpointing = done.catch((error: unknown) => this.fail(error));
+    return done;
+  }
+
+  private async checkpointNow(): Promise<void> {
     const { checkpoints, sources, clock } = this.parts;
-    if (checkpoints === undefined || !this.dirty) return;
-    const positions: Positions = { ...this.positions };
-    await checkpoints.save({ positions, state: this.pipeline.snapshot(), marks: await this.marks() });
-    this.dirty = false;
+    let taken: Checkpoint | undefined;
+    const beganMs = clock();
+    await this.inTurn(async () => {
+      if (checkpoints === undefined || !this.dirty) return;
+      const state = await inSlices(this.pipeline.snapshotInSlices());
+      taken = { positions: { ...this.positions }, state, marks: await this.marks() };
+      this.dirty = false;
+    });
+    if (checkpoints === undefined || taken === undefined) return;
+    const { positions } = taken;
+    await checkpoints.save(taken);
     this.checkpointsSaved++;
     this.lastCheckpointMs = clock();
+    this.lastCheckpointTookMs = this.lastCheckpointMs - beganMs;
     for (const source of sources) await source.commit(positions);
   }
 
@@ -322,15 +367,18 @@ export class Engine {
   private async shutDown(running: Promise<unknown>): Promise<void> {
     this.stopping = true;
     for (const timer of this.timers) clearInterval(timer);
-    const { sources, sinks, deadLetter, log } = this.parts;
+    const { sources, sinks, deadLetter, checkpoints, log } = this.parts;
     const steps: ShutdownStep[] = [
       ...sources.map((source) => ({ name: `source ${source.name}`, run: () => source.stop() })),
       { name: 'sources to return', run: () => running.then(() => {}).catch((error: unknown) => this.fail(error)) },
       { name: 'the batch under way', run: () => this.turn.run(async () => {}) },
     ];
-    if (this.failure === undefined) steps.push({ name: 'the last checkpoint', run: () => this.inTurn(() => this.checkpoint()) });
+    // After a failure nothing new is saved; what was taken before it may be finished.
+    const last = this.failure === undefined ? () => this.checkpoint() : () => this.checkpointing;
+    steps.push({ name: 'the last checkpoint', run: last });
     steps.push(...sinks.map((sink) => ({ name: `sink ${sink.name}`, run: () => sink.close() })));
     if (deadLetter !== undefined) steps.push({ name: 'the dead letter', run: () => deadLetter.close() });
+    if (checkpoints?.close !== undefined) steps.push({ name: 'the checkpoints', run: async () => checkpoints.close?.() });
     const stuck = await shutDown(steps, this.options.shutdownMs);
     for (const { name, reason } of stuck) log.error({ step: name, reason }, 'shutdown step failed');
     if (stuck.length > 0) this.failure ??= new Error(`shutdown: ${stuck.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`);

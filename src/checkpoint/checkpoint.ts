@@ -1,4 +1,5 @@
 /** Offsets, watermarks and state of one instant, kept so that a restart goes on as if it had not happened. */
+import type { Snapshot } from '../../processors/snapshot.ts';
 import { UsageError } from '../errors.ts';
 import type { Positions } from '../source/source.ts';
 
@@ -10,8 +11,8 @@ export class CheckpointError extends UsageError {
 export interface Checkpoint {
   /** The next offset to read, by partition key. */
   readonly positions: Positions;
-  /** What `Pipeline.snapshot()` gave when exactly the records before `positions` had gone through it. */
-  readonly state: Uint8Array;
+  /** What `Pipeline.snapshotInSlices()` gave when exactly the records before `positions` had gone through it. Nobody changes its bytes. */
+  readonly state: Snapshot;
   /** Where each sink's findings ended then, by sink name: what lies past it was written after this checkpoint. */
   readonly marks?: Readonly<Record<string, string>>;
 }
@@ -19,6 +20,16 @@ export interface Checkpoint {
 export interface CheckpointStore {
   /** The newest whole checkpoint, or undefined if there is none. Throws `CheckpointError` by name on a damaged or foreign one. */
   load(): Promise<Checkpoint | undefined>;
-  /** Resolves when it is durable; the one before it stays until then. */
+  /** Resolves when it is durable; the one before it stays until then. Parts of the state that are there already are not written again. */
   save(checkpoint: Checkpoint): Promise<void>;
+  /** Of the last save that ended well. */
+  readonly lastSave?: SaveSize;
+  /** Lets go of connections, after the last save. */
+  close?(): Promise<void>;
+}
+
+export interface SaveSize {
+  readonly stateBytes: number;
+  /** What had to be written of it: its new parts, and the list of all. */
+  readonly writtenBytes: number;
 }

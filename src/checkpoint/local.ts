@@ -1,13 +1,17 @@
 /**
- * Checkpoints in a folder: `checkpoint-<number>.sgc`, the newest two. A save writes beside them, flushes, renames and flushes the folder,
- * so that at every instant, a crash included, the newest whole one is as good as it was.
+ * Checkpoints in a folder: `checkpoint-<number>.sgc`, the newest two, which say what they are made of, and `parts-<number>.sgp`, what that
+ * is. A save writes the parts that are not there yet and flushes them, writes the checkpoint beside the others, flushes it, renames it and
+ * flushes the folder, so that at every instant, a crash included, the newest whole one is as good as it was.
  */
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bytesIn } from '../../processors/snapshot.ts';
 import { DependencyError } from '../errors.ts';
-import { type Checkpoint, CheckpointError, type CheckpointStore } from './checkpoint.ts';
-import { decodeCheckpoint, encodeCheckpoint, formatVersion } from './checkpoint-format.ts';
+import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint.ts';
+import { type DecodedManifest, decodeManifest, encodeManifest, formatVersion, type Manifest } from './manifest.ts';
+import { Packs, type StoredPart } from './packs.ts';
+import { hashedParts, type Part, refLists, stateBehind } from './parts.ts';
 
 export interface LocalCheckpointOptions {
   /** The state folder; made where it is missing. */
@@ -27,18 +31,25 @@ export function createLocalCheckpoints(options: LocalCheckpointOptions): Checkpo
   return new LocalCheckpoints(options);
 }
 
+type Readable = Exclude<DecodedManifest, { kind: 'newer' }>;
+
 class LocalCheckpoints implements CheckpointStore {
+  lastSave: SaveSize | undefined;
   private readonly options: LocalCheckpointOptions;
   private readonly retryDelaysMs: readonly number[];
-  /** Number of the newest file, whole or not; undefined until the folder was looked at. */
+  private readonly packs: Packs;
+  /** Number of the newest file, whole or not; undefined until one was saved. */
   private newest: number | undefined;
   /** Numbers of files that are not to be kept as the one before: damaged. */
   private readonly damaged = new Set<number>();
+  /** The packs of each checkpoint that was read or saved, by its number. */
+  private readonly packsOf = new Map<number, readonly number[]>();
   private saving: Promise<void> = Promise.resolve();
 
   constructor(options: LocalCheckpointOptions) {
     this.options = options;
     this.retryDelaysMs = options.retryDelaysMs ?? [100, 200, 400, 800, 1600, 3200];
+    this.packs = new Packs(options.dir);
   }
 
   /**
@@ -46,30 +57,19 @@ class LocalCheckpoints implements CheckpointStore {
    * Throws a `CheckpointError` when there are only damaged ones, or the newest whole one is of another identity or a later format.
    */
   async load(): Promise<Checkpoint | undefined> {
-    const numbers = await this.numbers();
     const reasons: string[] = [];
-    for (const number of [...numbers].reverse()) {
+    for (const number of (await this.numbers()).reverse()) {
       const path = this.path(number);
-      const decoded = decodeCheckpoint(await this.readBytes(path));
-      if (decoded.kind === 'damaged') {
+      const decoded = await this.read(number);
+      const state = decoded.kind === 'damaged' ? decoded.reason : await this.state(decoded);
+      if (decoded.kind === 'damaged' || typeof state === 'string') {
         this.damaged.add(number);
-        reasons.push(`${path} is damaged: ${decoded.reason}`);
+        reasons.push(`${path} is damaged: ${state}`);
         continue;
       }
-      if (decoded.kind === 'newer') {
-        throw new CheckpointError([
-          `${path} has format ${decoded.version}, this version reads up to ${formatVersion}: run the version that wrote it, or start with a new state folder`,
-        ]);
-      }
-      const { identity, positions, marks, state } = decoded.checkpoint;
-      if (identity !== this.options.identity) {
-        throw new CheckpointError([
-          `${path} belongs to ${JSON.stringify(identity)}, this deployment is ${JSON.stringify(this.options.identity)} (another hash key): ` +
-            `go back to those, or move ${this.options.dir} away to start afresh`,
-        ]);
-      }
+      const { positions, marks } = decoded.manifest;
       if (reasons.length > 0) this.options.warn?.(`${reasons.join('; ')}; going on from ${path}, what was read since is read again`);
-      return { positions, state, marks };
+      return { positions, marks, state };
     }
     if (reasons.length > 0) {
       throw new CheckpointError([
@@ -80,18 +80,50 @@ class LocalCheckpoints implements CheckpointStore {
     return undefined;
   }
 
+  /** One after the other, so that a higher number is always the later checkpoint. */
   save(checkpoint: Checkpoint): Promise<void> {
-    // One after the other, so that a higher number is always the later checkpoint. Encoded now: the state may be a view that is reused.
-    const parts = encodeCheckpoint({ ...checkpoint, state: checkpoint.state.slice(), identity: this.options.identity });
-    const done = this.saving.then(() => this.saveWithRetry(parts));
+    const done = this.saving.then(() => this.saveWithRetry(checkpoint));
     this.saving = done.catch(() => {});
     return done;
   }
 
-  private async saveWithRetry(parts: readonly Uint8Array[]): Promise<void> {
+  /** Throws a `CheckpointError` for one that is whole but must not be used. */
+  private async read(number: number): Promise<Readable> {
+    const path = this.path(number);
+    const decoded = decodeManifest(await this.readBytes(path));
+    if (decoded.kind === 'newer') {
+      throw new CheckpointError([
+        `${path} has format ${decoded.version}, this version reads up to ${formatVersion}: run the version that wrote it, or start with a new state folder`,
+      ]);
+    }
+    if (decoded.kind !== 'damaged' && decoded.manifest.identity !== this.options.identity) {
+      throw new CheckpointError([
+        `${path} belongs to ${JSON.stringify(decoded.manifest.identity)}, this deployment is ${JSON.stringify(this.options.identity)} (another hash key): ` +
+          `go back to those, or move ${this.options.dir} away to start afresh`,
+      ]);
+    }
+    if (decoded.kind !== 'damaged') this.packsOf.set(number, decoded.manifest.packs ?? []);
+    return decoded;
+  }
+
+  /** Or what is wrong with it. Parts that were found whole need not be written again. */
+  private async state(decoded: Exclude<Readable, { kind: 'damaged' }>): Promise<readonly Uint8Array[] | string> {
+    if (decoded.kind === 'format 1') return [decoded.state];
+    const { lists, packs = [] } = decoded.manifest;
+    const stored: ReadonlyMap<string, StoredPart> = await this.packs.read(packs);
+    const parts = await stateBehind(lists, (hash) => stored.get(hash)?.bytes);
+    if (typeof parts === 'string') return parts;
+    for (const part of [...lists, ...parts]) this.packs.trust(part, stored.get(part.hash)?.pack ?? 0);
+    return parts.map(({ bytes }) => bytes);
+  }
+
+  private async saveWithRetry({ positions, marks, state }: Checkpoint): Promise<void> {
+    const parts = await hashedParts(state);
+    const lists = await refLists(parts);
+    const manifest = { identity: this.options.identity, positions, marks, stateBytes: bytesIn(state), lists };
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.saveOnce(parts);
+        return await this.saveOnce(manifest, [...parts, ...lists]);
       } catch (error) {
         const delayMs = this.retryDelaysMs[attempt];
         if (delayMs === undefined || error instanceof DependencyError) {
@@ -105,36 +137,54 @@ class LocalCheckpoints implements CheckpointStore {
     }
   }
 
-  private async saveOnce(parts: readonly Uint8Array[]): Promise<void> {
+  private async saveOnce(manifest: Omit<Manifest, 'packs'>, parts: readonly Part[]): Promise<void> {
     await mkdir(this.options.dir, { recursive: true });
     const before = await this.numbers();
     const number = Math.max(this.newest ?? 0, ...before) + 1;
+    const { fresh, packs } = this.packs.plan(parts);
+    const written = await this.packs.write(fresh);
+    const all = [...packs, ...written.packs];
+    const bytes = encodeManifest({ ...manifest, packs: all, number });
+    await this.writeDurably(this.path(number), bytes);
+    this.newest = number;
+    this.packsOf.set(number, all);
+    this.lastSave = { stateBytes: manifest.stateBytes, writtenBytes: written.bytes + bytes.length };
+    await this.removeOld([...before, number]).catch(() => {});
+  }
+
+  private async writeDurably(path: string, bytes: Uint8Array): Promise<void> {
     const temporary = join(this.options.dir, 'checkpoint.tmp');
     try {
       const handle = await open(temporary, 'w');
       try {
-        for (const part of parts) await handle.writeFile(part);
+        await handle.writeFile(bytes);
         await handle.sync();
       } finally {
         await handle.close();
       }
-      await rename(temporary, this.path(number));
+      await rename(temporary, path);
       await this.syncFolder();
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
       throw error;
     }
-    this.newest = number;
-    await this.removeOld([...before, number]);
   }
 
-  /** Keeps the newest two that are not known to be damaged. Failing to tidy up is not failing to save: the next save tries again. */
+  /** Keeps the newest two that are not known to be damaged, and their parts. Failing to tidy up is not failing to save: the next save tries again. */
   private async removeOld(numbers: readonly number[]): Promise<void> {
-    const whole = numbers.filter((number) => !this.damaged.has(number));
-    const keep = new Set(whole.slice(-kept));
-    for (const number of numbers) {
-      if (!keep.has(number)) await rm(this.path(number), { force: true }).catch(() => {});
+    const keep = numbers.filter((number) => !this.damaged.has(number)).slice(-kept);
+    const packs = new Set<number>();
+    for (const number of keep) {
+      // Of one that is not ours to read, all parts might be wanted.
+      if (!this.packsOf.has(number)) await this.read(number);
+      for (const pack of this.packsOf.get(number) ?? []) packs.add(pack);
     }
+    for (const number of numbers) {
+      if (keep.includes(number)) continue;
+      this.packsOf.delete(number);
+      await rm(this.path(number), { force: true }).catch(() => {});
+    }
+    await this.packs.keepOnly(packs);
   }
 
   private async numbers(): Promise<number[]> {

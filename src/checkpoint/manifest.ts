@@ -1,0 +1,99 @@
+/**
+ * What a checkpoint is made of, as bytes: magic and version, a JSON header (identity, positions, marks, and the lists that name the parts
+ * of the state), and a SHA-256 over all of it. Any byte that is missing or changed is noticed before anything is used. In format 1 the
+ * state itself stood behind the header.
+ */
+import { createHash } from 'node:crypto';
+import type { Checkpoint } from './checkpoint.ts';
+import type { PartRef } from './parts.ts';
+
+export const formatVersion = 2;
+const magic = 'SGCP';
+/** Magic, u32 version, u32 header length; little-endian. */
+const prefixBytes = 12;
+const digestBytes = 32;
+
+export interface Manifest extends Omit<Checkpoint, 'state'> {
+  /** Whose state it is. */
+  readonly identity: string;
+  readonly stateBytes: number;
+  /** The parts that name all others, in order. */
+  readonly lists: readonly PartRef[];
+  /** The files that parts lie in, by number. */
+  readonly packs?: readonly number[];
+  /** Counts up from save to save, where the place does not say which came later. */
+  readonly number?: number;
+}
+
+/** `damaged`: cut short or changed. `newer`: whole as far as it can be told, but written by a later version. */
+export type DecodedManifest =
+  | { readonly kind: 'whole'; readonly manifest: Manifest }
+  | { readonly kind: 'format 1'; readonly manifest: Manifest; readonly state: Uint8Array }
+  | { readonly kind: 'damaged'; readonly reason: string }
+  | { readonly kind: 'newer'; readonly version: number };
+
+export function encodeManifest({ lists, ...rest }: Manifest): Buffer {
+  const named = lists.map(({ hash, length }) => [Buffer.from(hash, 'latin1').toString('hex'), length]);
+  const header = Buffer.from(JSON.stringify({ ...rest, lists: named }));
+  const prefix = Buffer.alloc(prefixBytes);
+  prefix.write(magic, 0, 'latin1');
+  prefix.writeUInt32LE(formatVersion, 4);
+  prefix.writeUInt32LE(header.length, 8);
+  const digest = createHash('sha256').update(prefix).update(header).digest();
+  return Buffer.concat([prefix, header, digest]);
+}
+
+export function decodeManifest(bytes: Buffer): DecodedManifest {
+  if (bytes.length < prefixBytes + digestBytes)
+    return damaged(`${bytes.length} bytes where at least ${prefixBytes + digestBytes} were expected`);
+  if (bytes.toString('latin1', 0, 4) !== magic) return damaged(`begins with ${bytes.toString('hex', 0, 4)} where ${magic} was expected`);
+  const body = bytes.subarray(0, bytes.length - digestBytes);
+  if (!createHash('sha256').update(body).digest().equals(bytes.subarray(body.length))) {
+    return damaged(`the checksum over its ${body.length} bytes does not hold`);
+  }
+  // Later versions keep the prefix and the checksum, so that a damaged file is never taken for a newer one.
+  const version = bytes.readUInt32LE(4);
+  if (version > formatVersion) return { kind: 'newer', version };
+  const headerEnd = prefixBytes + bytes.readUInt32LE(8);
+  const header: unknown = JSON.parse(body.toString('utf8', prefixBytes, headerEnd));
+  if (!isHeader(header)) return damaged('its header lacks identity, positions or stateBytes');
+  if (version === 1) {
+    const state = body.subarray(headerEnd);
+    if (state.length !== header.stateBytes) return damaged(`holds ${state.length} bytes of state where ${header.stateBytes} were expected`);
+    return { kind: 'format 1', manifest: { ...header, lists: [] }, state: new Uint8Array(state) };
+  }
+  const { lists } = header;
+  if (lists === undefined) return damaged('its header lacks the lists of parts');
+  const refs = lists.map(([hex, length]) => ({ hash: Buffer.from(hex, 'hex').toString('latin1'), length }));
+  return { kind: 'whole', manifest: { ...header, lists: refs } };
+}
+
+function damaged(reason: string): DecodedManifest {
+  return { kind: 'damaged', reason };
+}
+
+interface Header extends Omit<Manifest, 'lists'> {
+  readonly lists?: readonly (readonly [hex: string, length: number])[];
+}
+
+function isHeader(value: unknown): value is Header {
+  if (!isMap(value)) return false;
+  const { identity, stateBytes, positions, marks, lists, packs, number } = value;
+  if (typeof identity !== 'string' || !isCount(stateBytes)) return false;
+  if (!isMap(positions) || !Object.values(positions).every(isCount)) return false;
+  if (marks !== undefined && !(isMap(marks) && Object.values(marks).every((mark) => typeof mark === 'string'))) return false;
+  if (lists !== undefined && !(Array.isArray(lists) && lists.every(isNamed))) return false;
+  return (packs === undefined || (Array.isArray(packs) && packs.every(isCount))) && (number === undefined || isCount(number));
+}
+
+function isNamed(value: unknown): boolean {
+  return Array.isArray(value) && typeof value[0] === 'string' && /^[\da-f]{64}$/.test(value[0]) && isCount(value[1]);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

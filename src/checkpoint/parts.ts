@@ -1,0 +1,91 @@
+/** The parts of a state by what they hold: two of the same SHA-256 are the same part, which is stored once. */
+import { webcrypto } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { Snapshot } from '../../processors/snapshot.ts';
+
+export interface PartRef {
+  /** SHA-256 as 32 characters, one a byte: a key of maps. */
+  readonly hash: string;
+  readonly length: number;
+}
+
+export interface Part extends PartRef {
+  readonly bytes: Uint8Array;
+}
+
+export const hashBytes = 32;
+const refBytes = hashBytes + 4;
+/** So many refs make a list of just under 64 KiB. */
+const refsPerList = 1800;
+/** Digests under way at once: more than there are threads for them would only hold copies. */
+const lanes = 4;
+
+/** Hashes each part in Node's thread pool. */
+export async function hashedParts(snapshot: Snapshot): Promise<Part[]> {
+  const parts: Part[] = new Array(snapshot.length);
+  let next = 0;
+  const lane = async () => {
+    for (let i = next++; i < snapshot.length; i = next++) parts[i] = await hashedPart(snapshot[i]);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return parts;
+}
+
+async function hashedPart(bytes: Uint8Array): Promise<Part> {
+  const digest = await webcrypto.subtle.digest('SHA-256', bytes);
+  return { hash: Buffer.from(digest).toString('latin1'), length: bytes.length, bytes };
+}
+
+/** The refs of all parts in order, as lists that are stored as parts too: a manifest names only those, so it stays small. */
+export async function refLists(parts: readonly PartRef[]): Promise<Part[]> {
+  const lists: Buffer[] = [];
+  for (let first = 0; first < parts.length; first += refsPerList) {
+    const refs = parts.slice(first, first + refsPerList);
+    const list = Buffer.alloc(refs.length * refBytes);
+    refs.forEach(({ hash, length }, i) => {
+      list.write(hash, i * refBytes, 'latin1');
+      list.writeUInt32LE(length, i * refBytes + hashBytes);
+    });
+    lists.push(list);
+    await setImmediate();
+  }
+  return hashedParts(lists);
+}
+
+/** What `refLists` wrote; undefined if it is no such list. */
+export function refsOf(list: Uint8Array): PartRef[] | undefined {
+  if (list.length % refBytes !== 0) return undefined;
+  const bytes = Buffer.from(list.buffer, list.byteOffset, list.byteLength);
+  return Array.from({ length: list.length / refBytes }, (_, i) => ({
+    hash: bytes.toString('latin1', i * refBytes, i * refBytes + hashBytes),
+    length: bytes.readUInt32LE(i * refBytes + hashBytes),
+  }));
+}
+
+/**
+ * The state behind the lists that a manifest names, each part checked against its hash. `stored` looks a part up by its hash. Returns a
+ * text instead: what is missing or changed.
+ */
+export async function stateBehind(lists: readonly PartRef[], stored: (hash: string) => Uint8Array | undefined): Promise<Part[] | string> {
+  const found = await wholeParts(lists, stored);
+  if (typeof found === 'string') return `its list ${found}`;
+  const refs: PartRef[] = [];
+  for (const { bytes } of found) {
+    const more = refsOf(bytes);
+    if (more === undefined) return `a list of ${bytes.length} bytes is none`;
+    for (const ref of more) refs.push(ref);
+  }
+  return wholeParts(refs, stored);
+}
+
+async function wholeParts(refs: readonly PartRef[], stored: (hash: string) => Uint8Array | undefined): Promise<Part[] | string> {
+  const found: Uint8Array[] = [];
+  for (const [index, { hash, length }] of refs.entries()) {
+    const bytes = stored(hash);
+    if (bytes?.length !== length) return `part ${index + 1} of ${refs.length} is missing`;
+    found.push(bytes);
+  }
+  const parts = await hashedParts(found);
+  const changed = parts.findIndex(({ hash }, index) => hash !== refs[index].hash);
+  return changed < 0 ? parts : `part ${changed + 1} of ${refs.length} has changed`;
+}
