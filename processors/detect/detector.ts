@@ -21,6 +21,8 @@ export interface Detector {
   readonly measureName?: string;
   /** Whether a key can begin to fire without new matches. */
   readonly quietKeys: QuietKeys;
+  /** A window whose value is not at least this, of a slot it does not hold, is neither near nor beyond its threshold. */
+  readonly quietBelow: number;
   judge(window: ClosedWindow, verdict: Verdict): void;
   /** True while the slot must be kept although its window may be empty. */
   holds(slot: number): boolean;

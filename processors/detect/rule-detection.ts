@@ -16,6 +16,7 @@ export interface RuleDetectionOptions {
 export class RuleDetection implements WindowJudge {
   readonly rule: Rule;
   readonly episodes: Episodes;
+  readonly quietBelow: number;
   private readonly detectors: readonly Detector[];
   private readonly options: RuleDetectionOptions;
   private readonly verdict: Verdict = { fired: false, near: false, value: 0, threshold: 0 };
@@ -26,6 +27,8 @@ export class RuleDetection implements WindowJudge {
     this.rule = rule;
     this.detectors = detectors;
     this.options = options;
+    // Every judgement is a score.
+    this.quietBelow = options.score === undefined ? Math.min(...detectors.map((each) => each.quietBelow)) : Number.NEGATIVE_INFINITY;
     this.episodes = new Episodes(rule.window.sizeMs, rule.window.slideMs, rule.finding.muteMs);
   }
 

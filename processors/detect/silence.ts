@@ -17,6 +17,7 @@ export class Silence implements Detector {
   readonly name = 'silence';
   readonly measureName = 'silence (ms)';
   readonly quietKeys = 'all';
+  readonly quietBelow = Number.NEGATIVE_INFINITY;
   private readonly spec: SilenceSpec;
   /** Slots whose silence is long over the limit; nothing but this is state, and it follows from the next judgement. */
   private readonly given = new Set<number>();

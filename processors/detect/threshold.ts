@@ -9,6 +9,7 @@ export type ThresholdSpec = Extract<DetectorSpec, { kind: 'above' | 'below' }>;
 export class Threshold implements Detector {
   readonly name: string;
   readonly quietKeys: QuietKeys;
+  readonly quietBelow: number;
   private readonly threshold: number;
   private readonly forMs: number;
   private readonly isBelow: boolean;
@@ -21,6 +22,8 @@ export class Threshold implements Detector {
     this.isBelow = spec.kind === 'below';
     this.threshold = spec.threshold;
     this.forMs = spec.forMs;
+    // Half the threshold is near; of a negative one it lies on the other side.
+    this.quietBelow = this.isBelow || spec.threshold < 0 ? Number.NEGATIVE_INFINITY : spec.threshold / 2;
     this.quietKeys = this.isBelow || !monotone ? 'changed' : 'none';
   }
 

@@ -33,7 +33,7 @@ export function createMeasure(spec: MeasureSpec, window: WindowSpec, { realTime 
     case 'distinct':
       return new Distinct(Math.ceil(window.sizeMs / window.slideMs));
     case 'quantile':
-      return new Quantile(spec.q, spec.sketch);
+      return new Quantile(spec.q, spec.sketch, Math.ceil(window.sizeMs / window.slideMs));
     case 'digits':
       return new Digits();
     case 'values':

@@ -246,12 +246,15 @@ export class Distinct implements Measure {
   private oldestOpen(slot: number, pane: number): number {
     let oldest = noBlock;
     let oldestPane = pane + 1;
-    this.eachOpen(slot, 0, pane, (entry, ofPane) => {
-      if (ofPane < oldestPane) {
-        oldest = entry;
-        oldestPane = ofPane;
-      }
-    });
+    const length = this.open.length(slot);
+    if (length === 0) return oldest;
+    const first = this.open.address(slot);
+    const words = this.slab.chunks[first >>> 16];
+    for (let i = 0, at = first & 0xffff; i < length; i++, at += 4) {
+      if (words[at] >= oldestPane) continue;
+      oldest = first + 4 * i;
+      oldestPane = words[at];
+    }
     return oldest;
   }
 

@@ -22,6 +22,8 @@ export interface Measure {
   value(slot: number, firstPane: number, lastPane: number): number;
   /** Standard error of that value, relative (0.023 = 2.3 %); 0 where it is exact. */
   valueError(slot: number, firstPane: number, lastPane: number): number;
+  /** A bound that no window which begins with `firstPane` or later exceeds, if one costs less than its value: most keys are far below any threshold. */
+  atMost?(slot: number, firstPane: number): number;
   /**
    * The oldest pane from `firstPane` on that holds something of the slot, Infinity if none does: while it stays in the window, only new
    * matches change the value. An earlier pane than that is right too, but costs a judgement.

@@ -6,7 +6,9 @@ import { Form, PaneValues } from '../sketch/pane-values.ts';
 import { Slab } from '../sketch/slab.ts';
 import { CentroidList } from '../sketch/t-digest.ts';
 import { SnapshotError, type SnapshotReader, type SnapshotWriter } from '../snapshot.ts';
+import { widen } from '../typed-arrays.ts';
 import type { Measure } from './measure.ts';
+import { PanePeaks } from './pane-peaks.ts';
 import { PaneTable } from './pane-table.ts';
 
 /** A closed pane keeps up to this many numbers as they are; the quantile of a window of such panes is exact. */
@@ -19,6 +21,8 @@ const fineScale = 8;
 const fineBuckets = 8000;
 const histogramScale = 5;
 const histogramBuckets = 640;
+/** A histogram's quantile may lie this far above the highest number: half a bucket of scale 4, which it has when it is wide. */
+const bucketSlack = 1.03;
 
 /**
  * A quantile, by linear interpolation between the ranks 0 … n - 1 of the window's numbers (as f32). Each pane holds its numbers while they
@@ -30,6 +34,7 @@ export class Quantile implements Measure {
   private readonly slab = new Slab();
   private readonly table = new PaneTable(this.slab, 2);
   private readonly values: PaneValues;
+  private readonly peaks: PanePeaks;
   private readonly q: number;
   private readonly sketch: 'tdigest' | 'histogram';
   private readonly histogram = new ExponentialHistogram(histogramScale, Number.POSITIVE_INFINITY);
@@ -40,11 +45,12 @@ export class Quantile implements Measure {
   /** The last answer and what it was asked for: the value and its error come from one pass. */
   private readonly answer = { slot: -1, firstPane: 0, lastPane: 0, value: Number.NaN, error: 0 };
 
-  /** @param q 0 … 1. Throws a RangeError outside of that. */
-  constructor(q: number, sketch: 'tdigest' | 'histogram') {
+  /** @param q 0 … 1. Throws a RangeError outside of that. @param windowPanes panes in a window. */
+  constructor(q: number, sketch: 'tdigest' | 'histogram', windowPanes = 1) {
     if (!(q >= 0 && q <= 1)) throw new RangeError(`a quantile is asked for at ${q}, expected a number from 0 to 1`);
     this.q = q;
     this.sketch = sketch;
+    this.peaks = new PanePeaks(windowPanes);
     this.values =
       sketch === 'tdigest'
         ? new PaneValues(this.slab, openPerPane, fineScale, fineBuckets)
@@ -55,6 +61,7 @@ export class Quantile implements Measure {
     const value = Math.fround(match.number);
     if (!Number.isFinite(value)) return false;
     this.values.add(this.openEntry(slot, pane), value + 0);
+    this.peaks.note(slot, pane, value);
     this.answer.slot = -1;
     return true;
   }
@@ -82,6 +89,10 @@ export class Quantile implements Measure {
     return this.ask(slot, firstPane, lastPane).error;
   }
 
+  atMost(slot: number, firstPane: number): number {
+    return this.peaks.atMost(slot, firstPane) * bucketSlack;
+  }
+
   oldestPane(slot: number, firstPane: number): number {
     return this.table.oldestPane(slot, firstPane);
   }
@@ -94,6 +105,7 @@ export class Quantile implements Measure {
 
   release(slot: number): void {
     this.expire(slot, 2 ** 32);
+    this.peaks.forget(slot);
   }
 
   encode(slot: number, pane: number, out: SnapshotWriter): void {
@@ -110,6 +122,7 @@ export class Quantile implements Measure {
   merge(slot: number, pane: number, from: SnapshotReader): void {
     this.answer.slot = -1;
     const count = from.u32();
+    if (count > 0) this.peaks.note(slot, pane, Number.POSITIVE_INFINITY);
     for (let i = 0; i < count; i++) {
       const entry = this.openEntry(slot, pane);
       this.list.reset();
@@ -118,7 +131,7 @@ export class Quantile implements Measure {
   }
 
   bytes(): number {
-    return this.slab.bytes() + this.table.bytes();
+    return this.slab.bytes() + this.table.bytes() + this.peaks.bytes();
   }
 
   cacheBytes(): number {
@@ -142,6 +155,7 @@ export class Quantile implements Measure {
   snapshot(out: SnapshotWriter): void {
     out.section(`quantile-${this.sketch}`);
     out.f64(this.q);
+    this.peaks.snapshot(out);
     this.table.snapshot(out);
     this.slab.snapshot(out);
   }
@@ -152,6 +166,7 @@ export class Quantile implements Measure {
     if (q !== this.q) throw new SnapshotError(`the snapshot's quantile is of ${q}, expected ${this.q}`);
     this.answer.slot = -1;
     this.tree.clear();
+    this.peaks.restore(from);
     this.table.restore(from);
     this.slab.restore(from);
   }
@@ -195,44 +210,55 @@ export class Quantile implements Measure {
   private ask(slot: number, firstPane: number, lastPane: number): { value: number; error: number } {
     const answer = this.answer;
     if (answer.slot === slot && answer.firstPane === firstPane && answer.lastPane === lastPane) return answer;
-    const length = this.table.length(slot);
-    const entries: number[] = [];
-    let count = 0;
-    let exact = true;
-    for (let i = 0; i < length; i++) {
-      const entry = this.table.address(slot) + 4 * i;
-      const pane = this.slab.chunks[entry >>> 16][entry & 0xffff];
-      if (pane < firstPane || pane > lastPane) continue;
-      entries.push(entry);
-      count += this.values.count(entry);
-      if (this.values.form(entry) >= Form.histogram) exact = false;
-    }
     answer.slot = slot;
     answer.firstPane = firstPane;
     answer.lastPane = lastPane;
-    if (exact) this.exactly(entries, count);
-    else if (this.sketch === 'histogram') this.byHistogram(entries);
-    else this.byDigest(slot, entries, firstPane, lastPane);
+    const count = this.copyExact(slot, firstPane, lastPane);
+    if (count >= 0) {
+      answer.value = exactQuantile(this.numbers, count, this.q);
+      answer.error = 0;
+    } else if (this.sketch === 'histogram') this.byHistogram(slot, firstPane, lastPane);
+    else this.byDigest(slot, firstPane, lastPane);
     return answer;
   }
 
-  private exactly(entries: readonly number[], count: number): void {
-    if (this.numbers.length < count) this.numbers = new Float32Array(2 * count);
-    let to = 0;
-    for (const entry of entries) to = this.values.copy(entry, this.numbers, to);
-    this.answer.value = exactQuantile(this.numbers, count, this.q);
-    this.answer.error = 0;
+  /** Copies the window's numbers to `numbers` and returns how many; -1 where a pane no longer holds them one by one. */
+  private copyExact(slot: number, firstPane: number, lastPane: number): number {
+    const length = this.table.length(slot);
+    if (length === 0) return 0;
+    const first = this.table.address(slot);
+    const words = this.slab.chunks[first >>> 16];
+    let count = 0;
+    for (let i = 0, at = first & 0xffff; i < length; i++, at += 4) {
+      if (words[at] < firstPane || words[at] > lastPane) continue;
+      if ((words[at + 2] & 7) >= Form.histogram) return -1;
+      const added = words[at + 3];
+      if (count + added > this.numbers.length) this.numbers = widen(this.numbers, new Float32Array(2 * (count + added)));
+      if (added > 0) count = this.values.copy(first + 4 * i, this.numbers, count);
+    }
+    return count;
   }
 
-  private byHistogram(entries: readonly number[]): void {
+  private byHistogram(slot: number, firstPane: number, lastPane: number): void {
     this.histogram.reset();
-    for (const entry of entries) this.values.addTo(this.histogram, entry, this.numbers);
+    const length = this.table.length(slot);
+    const first = this.table.address(slot);
+    const words = this.slab.chunks[first >>> 16];
+    for (let i = 0, at = first & 0xffff; i < length; i++, at += 4) {
+      if (words[at] < firstPane || words[at] > lastPane) continue;
+      this.values.addTo(this.histogram, first + 4 * i, this.scratch(first + 4 * i));
+    }
     this.answer.value = this.histogram.quantile(this.q);
     this.answer.error = this.histogram.relativeError;
   }
 
-  private byDigest(slot: number, entries: number[], firstPane: number, lastPane: number): void {
+  private byDigest(slot: number, firstPane: number, lastPane: number): void {
+    const entries: number[] = [];
     const paneOf = (entry: number): number => this.slab.chunks[entry >>> 16][entry & 0xffff];
+    for (let i = 0; i < this.table.length(slot); i++) {
+      const entry = this.table.address(slot) + 4 * i;
+      if (paneOf(entry) >= firstPane && paneOf(entry) <= lastPane) entries.push(entry);
+    }
     // In pane order, so that equal means come out in one order.
     entries.sort((a, b) => paneOf(a) - paneOf(b));
     const parts: PaneParts = {

@@ -55,6 +55,8 @@ export const Interest = {
 export type QuietKeys = 'none' | 'changed' | 'all';
 
 export interface WindowJudge {
+  /** A window whose value is not at least this, of a slot that is neither watched nor has samples kept, need not be judged. */
+  readonly quietBelow: number;
   /** Returns `Interest` bits. */
   judge(window: ClosedWindow): number;
   /** The slot is given up; state kept for it is forgotten. */

@@ -19,6 +19,10 @@ export class KeptSamples {
     this.sampleCount += kept.length - before.length;
   }
 
+  has(slot: number): boolean {
+    return this.bySlot.size > 0 && this.bySlot.has(slot);
+  }
+
   drop(slot: number): void {
     const kept = this.bySlot.get(slot);
     if (kept === undefined) return;

@@ -45,6 +45,8 @@ export class KeyedWindows {
   private readonly places: Places;
   private readonly flaws = new Flaws();
   private readonly open = new Map<number, OpenPane>();
+  /** A pane that closed, empty again: the next one need not grow anew. */
+  private spare: OpenPane | undefined;
   private readonly paneClose: PaneClose;
   private readonly pressureJudge: PressureJudge;
   /** Pressure is told of: every pane is shown to its judge. */
@@ -157,6 +159,10 @@ export class KeyedWindows {
     if (this.places.pressed || this.pressureWatched) this.closePressure(pane);
     if (pane >= this.nextSweep) yield* this.sweep(pane);
     this.places.check(pane + 1);
+    if (open?.filled) {
+      open.reset();
+      this.spare = open;
+    }
   }
 
   /** Says that everything before `watermarkMs` is closed, work or none. */
@@ -214,7 +220,8 @@ export class KeyedWindows {
   private openPane(pane: number): OpenPane {
     let open = this.open.get(pane);
     if (open === undefined) {
-      open = new OpenPane();
+      open = this.spare ?? new OpenPane();
+      this.spare = undefined;
       this.open.set(pane, open);
     }
     return open;
@@ -256,8 +263,12 @@ export class KeyedWindows {
       if (slot % sliceKeys === sliceKeys - 1) yield;
       if (!keys.holds(slot)) continue;
       this.measure.expire(slot, firstPane);
-      const watched = this.views.some((view) => view.watched.has(slot));
-      if (columns.newestPane(slot) < firstPane && !watched) this.places.release(slot);
+      if (columns.newestPane(slot) < firstPane && !this.watches(slot)) this.places.release(slot);
     }
+  }
+
+  private watches(slot: number): boolean {
+    for (let i = 0; i < this.views.length; i++) if (this.views[i].isWatched(slot)) return true;
+    return false;
   }
 }

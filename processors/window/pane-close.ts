@@ -42,7 +42,7 @@ export class PaneClose {
     const { closingPane, closingPlace, lastEventMs } = columns;
     for (let place = 0; place < open.length; place++) {
       if (place % sliceKeys === sliceKeys - 1) yield;
-      const slot = open.slots[place];
+      const slot = open.slot(place);
       // The key was evicted since.
       if (!keys.holds(slot) || !open.isOf(place, keys.low(slot))) continue;
       if (open.newestMs[place] > lastEventMs[slot]) lastEventMs[slot] = open.newestMs[place];
@@ -66,6 +66,11 @@ export class PaneClose {
         // A key of which only open panes know something is not there yet.
         if (!keys.holds(slot) || lastEventMs[slot] === Number.NEGATIVE_INFINITY) continue;
         if (closingPane[slot] !== pane && !view.mayChange(slot, pane)) continue;
+        if (this.isFarBelow(view, slot, pane)) {
+          // Only a new match can lift the bound.
+          view.unchangedSince(slot, Number.POSITIVE_INFINITY);
+          continue;
+        }
         this.judgeSlot(view, slot, pane, open);
         if (view.quietKeys === 'changed') view.unchangedSince(slot, this.measure.oldestPane(slot, pane - view.panesPerWindow + 1));
       }
@@ -74,8 +79,9 @@ export class PaneClose {
     const watched = [...view.watched];
     for (let place = 0; open !== undefined && place < open.length; place++) {
       if (place % sliceKeys === sliceKeys - 1) yield;
-      const slot = open.slots[place];
-      if (closingPlace[slot] === place && closingPane[slot] === pane) this.judgeSlot(view, slot, pane, open);
+      const slot = open.slot(place);
+      if (closingPlace[slot] !== place || closingPane[slot] !== pane) continue;
+      if (!this.isFarBelow(view, slot, pane)) this.judgeSlot(view, slot, pane, open);
     }
     for (let i = 0; i < watched.length; i++) {
       if (i % sliceKeys === sliceKeys - 1) yield;
@@ -86,7 +92,7 @@ export class PaneClose {
   /** Judges one key's window as it stands, open panes included. */
   peek(view: View, slot: number, pane: number, open: OpenPane | undefined): void {
     const { window } = this;
-    this.fillWindow(view, slot, pane);
+    this.fillWindow(view, slot, pane, this.measure.value(slot, pane - view.panesPerWindow + 1, pane));
     this.fillFlaws(view, pane);
     window.evidence.at(view, pane, open, this.places.columns.touchedPlace(slot));
     window.provisional = true;
@@ -94,16 +100,25 @@ export class PaneClose {
     window.provisional = false;
   }
 
+  /** Whether a bound is enough to say that the key is nowhere near what the view looks for, and was not before. */
+  private isFarBelow(view: View, slot: number, pane: number): boolean {
+    const most = this.measure.atMost?.(slot, pane - view.panesPerWindow + 1);
+    return most !== undefined && most < view.quietBelow && !view.knows(slot);
+  }
+
   private judgeSlot(view: View, slot: number, pane: number, open: OpenPane | undefined): void {
     const firstPane = pane - view.panesPerWindow + 1;
     const { columns } = this.places;
     const { evidence } = this.window;
-    this.fillWindow(view, slot, pane);
+    const value = this.measure.value(slot, firstPane, pane);
+    // Nearly every key, at nearly every close.
+    if (view.quietBelow > Number.NEGATIVE_INFINITY && !(value >= view.quietBelow) && !view.knows(slot)) return;
+    this.fillWindow(view, slot, pane, value);
     evidence.at(view, pane, columns.closingPane[slot] === pane ? open : undefined, columns.closingPlace[slot]);
     view.judgeClosed(this.window, firstPane, pane, evidence.fresh);
   }
 
-  private fillWindow(view: View, slot: number, pane: number): void {
+  private fillWindow(view: View, slot: number, pane: number, value: number): void {
     const firstPane = pane - view.panesPerWindow + 1;
     const { window } = this;
     const { slideMs, measure } = this;
@@ -111,8 +126,8 @@ export class PaneClose {
     window.slot = slot;
     window.endMs = (pane + 1) * slideMs;
     window.startMs = firstPane * slideMs;
-    window.value = measure.value(slot, firstPane, pane);
-    window.valueError = Number.isNaN(window.value) ? 0 : measure.valueError(slot, firstPane, pane);
+    window.value = value;
+    window.valueError = Number.isNaN(value) ? 0 : measure.valueError(slot, firstPane, pane);
     window.lastEventMs = columns.lastEventMs[slot];
     window.countErr = admission.countErr(slot, firstPane);
   }

@@ -19,6 +19,8 @@ export class View {
   readonly panesPerWindow: number;
   readonly quietKeys: QuietKeys;
   readonly early: boolean;
+  /** A window whose value is not at least this, of a slot nothing is known of, need not be judged. */
+  readonly quietBelow: number;
   /** Slots to judge again at the next close although nothing new may come. */
   readonly watched = new Set<number>();
   readonly kept = new KeptSamples();
@@ -31,6 +33,7 @@ export class View {
     this.judge = spec.judge;
     this.quietKeys = spec.quietKeys;
     this.early = spec.early;
+    this.quietBelow = spec.judge.quietBelow;
   }
 
   /** Judges a closed window; `fresh` are the samples of the closing pane, asked for only if they are to be kept. */
@@ -48,9 +51,18 @@ export class View {
     if (samples.length > 0) this.kept.keep(slot, pane, samples);
   }
 
+  /** Whether the slot is watched or has samples: then it must be judged however low its value. */
+  knows(slot: number): boolean {
+    return this.isWatched(slot) || this.kept.has(slot);
+  }
+
+  isWatched(slot: number): boolean {
+    return this.watched.size > 0 && this.watched.has(slot);
+  }
+
   /** Whether a key that nothing new came for may be judged otherwise at this pane than at the last one. */
   mayChange(slot: number, pane: number): boolean {
-    return this.quietKeys === 'all' || slot >= this.changesAt.length || pane >= this.changesAt[slot] || this.watched.has(slot);
+    return this.quietKeys === 'all' || slot >= this.changesAt.length || pane >= this.changesAt[slot] || this.isWatched(slot);
   }
 
   /** The oldest data in the window of a key that was judged lies in `oldestPane`. */

@@ -18,7 +18,7 @@ export const measureSpecs: Readonly<Record<'distinct' | 'histogram' | 'tdigest',
 };
 
 /** Looks at every value and finds nothing. */
-const judge: WindowJudge = { judge: () => Interest.none, release: () => {} };
+const judge: WindowJudge = { quietBelow: Number.NEGATIVE_INFINITY, judge: () => Interest.none, release: () => {} };
 
 /** Windows of one rule, and the measure they hold their values in. */
 export function windowsOf(spec: MeasureSpec, windowPanes: number): { windows: KeyedWindows; measure: Measure } {

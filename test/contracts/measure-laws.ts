@@ -304,6 +304,8 @@ export function describeMeasureLaws({ name, windowPanes, reach = 0, make, refere
           const inWindow = events.filter((event) => event.slot === slot && event.pane > pane - windowPanes - reach && event.pane <= pane);
           const value = measure.value(slot, pane - windowPanes + 1, pane);
           const expected = reference(inWindow, pane);
+          const bound = measure.atMost?.(slot, pane - windowPanes + 1) ?? Number.POSITIVE_INFINITY;
+          if (!Number.isNaN(value)) expect(bound).toBeGreaterThanOrEqual(value);
           const error = measure.valueError(slot, pane - windowPanes + 1, pane);
           if (error === 0) expect(value).toEqual(expected);
           else expect(Math.abs(value - expected)).toBeLessThanOrEqual((tolerance?.(error, inWindow) ?? 6 * error) * Math.abs(expected));

@@ -6,7 +6,7 @@ import { KeyIndex } from '../../../processors/window/key-index.ts';
 import { SlotColumns } from '../../../processors/window/slot-columns.ts';
 import { View } from '../../../processors/window/view.ts';
 
-const judge: WindowJudge = { judge: () => Interest.none, release: () => {} };
+const judge: WindowJudge = { quietBelow: Number.NEGATIVE_INFINITY, judge: () => Interest.none, release: () => {} };
 const windowPanes = 10;
 const pane = 1_000;
 const held = 12;
