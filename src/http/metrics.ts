@@ -34,6 +34,7 @@ type Row = readonly [value: number, labels: Labels];
 export class Metrics {
   readonly registry = new Registry();
   private readonly loop: IntervalHistogram;
+  private making: Promise<string> | undefined;
 
   constructor(input: MetricsInput, status: Status) {
     this.loop = monitorEventLoopDelay({ resolution: 10 });
@@ -44,8 +45,12 @@ export class Metrics {
     this.process();
   }
 
+  /** One text for all who ask while it is made: a thousand requests in one packet would be a second of work. */
   text(): Promise<string> {
-    return this.registry.metrics();
+    this.making ??= this.registry.metrics().finally(() => {
+      this.making = undefined;
+    });
+    return this.making;
   }
 
   stop(): void {

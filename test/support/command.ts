@@ -43,14 +43,19 @@ export class Command {
     });
   }
 
-  static start(args: readonly string[], { cwd, env, input }: CommandOptions): Command {
+  /** `whenOver` is when it is killed at the latest: with the test, or, given `afterAll`, with its file. */
+  static start(
+    args: readonly string[],
+    { cwd, env, input }: CommandOptions,
+    whenOver: (end: () => Promise<void>) => void = onTestFinished,
+  ): Command {
     const child = spawn(process.execPath, [builtCommand(), ...args], {
       cwd,
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const command = new Command(child, input);
-    onTestFinished(async () => {
+    whenOver(async () => {
       await command.kill();
     });
     return command;

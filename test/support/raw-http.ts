@@ -39,6 +39,11 @@ export class RawClient {
     return new Promise((resolve) => this.socket.write(bytes, () => resolve()));
   }
 
+  /** Reads nothing from now on. */
+  deaf(): void {
+    this.socket.pause();
+  }
+
   /** The next answer; undefined if the connection ended before it was whole. */
   async answer(): Promise<RawAnswer | undefined> {
     for (;;) {

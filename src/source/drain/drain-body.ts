@@ -1,7 +1,6 @@
 /** Reads a request's body within bounds of bytes and time: a slow, lying or endless sender costs one timer and what it may send. */
 import type { IncomingMessage } from 'node:http';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { createUnzip } from 'node:zlib';
 
 /** Why a body was not read, with the status that says so. */
 export class BodyError extends Error {
@@ -56,18 +55,68 @@ export function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: 
   });
 }
 
-const inflate = promisify(gunzip);
+/** Bodies that are opened at a time: each may grow to its limit before it is known to be too large. */
+const openingAtOnce = 2;
 
-/** A gzip body opened, to `maxBytes` at most (413). Any other error of zlib is thrown as it is: the bytes are no gzip. */
-export async function openGzip(body: Buffer, maxBytes: number): Promise<Buffer> {
-  try {
-    return await inflate(body, { maxOutputLength: maxBytes });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw new BodyError(413, `the body is over ${maxBytes} bytes once it is decompressed`);
-    }
-    throw error;
+/** Opens bodies of gzip or zlib (`deflate`), few at a time and within a budget of their own, so that many small bodies cannot become all the memory there is. */
+export class BodyOpener {
+  private readonly maxBytes: number;
+  private readonly budget: ByteBudget;
+  private opening = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  /** `maxBytes` of one body, opened; `maxTotalBytes` of all that are not given back yet. */
+  constructor(maxBytes: number, maxTotalBytes: number) {
+    this.maxBytes = maxBytes;
+    this.budget = { usedBytes: 0, maxBytes: Math.max(maxTotalBytes, openingAtOnce * maxBytes) };
   }
+
+  /**
+   * The body opened; its bytes stay counted until they are given back. Rejects with a `BodyError`: 413 over `maxBytes`, 503 when the budget
+   * is spent. Any other error is that of zlib: the bytes are neither, or not all of one.
+   */
+  async open(body: Buffer): Promise<Buffer> {
+    if (this.opening === openingAtOnce) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.opening++;
+    try {
+      return await inflate(body, this.maxBytes, this.budget);
+    } finally {
+      const next = this.waiting.shift();
+      if (next === undefined) this.opening--;
+      else next();
+    }
+  }
+
+  giveBack(opened: Buffer): void {
+    this.budget.usedBytes -= opened.length;
+  }
+}
+
+function inflate(body: Buffer, maxBytes: number, budget: ByteBudget): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    // Finds out by itself which of the two it is.
+    const unzip = createUnzip({ chunkSize: 64 * 1024 });
+    const fail = (error: Error): void => {
+      unzip.destroy();
+      budget.usedBytes -= bytes;
+      chunks.length = 0;
+      reject(error);
+    };
+    unzip.on('data', (chunk: Buffer) => {
+      if (unzip.destroyed) return;
+      bytes += chunk.length;
+      budget.usedBytes += chunk.length;
+      chunks.push(chunk);
+      if (bytes > maxBytes) fail(new BodyError(413, `the body is over ${maxBytes} bytes once it is decompressed`));
+      else if (budget.usedBytes > budget.maxBytes)
+        fail(new BodyError(503, `${budget.maxBytes} bytes of decompressed bodies are held already`));
+    });
+    unzip.once('error', fail);
+    unzip.once('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes)));
+    unzip.end(body);
+  });
 }
 
 function tooLarge(bytes: number, maxBytes: number): BodyError {

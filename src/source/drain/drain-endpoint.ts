@@ -6,20 +6,13 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, protobufType, sendAnswer } from './drain-answer.ts';
-import { BodyError, type ByteBudget, openGzip, readBody } from './drain-body.ts';
+import { BodyError, type ByteBudget, readBody } from './drain-body.ts';
+import { ContentReader, type DrainContent, mediaTypeOf } from './drain-content.ts';
 import { DrainCounters } from './drain-counters.ts';
 import { Credentials } from './drain-credentials.ts';
 import type { DrainKeeper } from './drain-keeper.ts';
 import { type DrainLog, type DrainOptions, kindOf } from './drain-options.ts';
-import {
-  type BodyContext,
-  type DrainBody,
-  type DrainKind,
-  drainRecords,
-  frameIdHeader,
-  tokenHeader,
-  unreadableBody,
-} from './drain-records.ts';
+import { type DrainBody, type DrainKind, frameIdHeader, tokenHeader } from './drain-records.ts';
 import { FrameDedupe } from './frame-dedupe.ts';
 import type { Journal } from './journal.ts';
 import { OtlpError } from './otlp-records.ts';
@@ -39,6 +32,7 @@ export class DrainEndpoint {
   private readonly credentials: Credentials;
   private readonly rate: TokenRate | undefined;
   private readonly budget: ByteBudget;
+  private readonly content: ContentReader;
   private readonly maxBodyBytes: number;
   private readonly holdMs: number;
   private readonly dedupeMs: number;
@@ -55,6 +49,11 @@ export class DrainEndpoint {
     this.dedupe = new FrameDedupe(this.dedupeMs, options.maxDedupeBatches ?? 200_000);
     this.budget = { usedBytes: 0, maxBytes: options.maxInFlightBytes ?? 64 * 1024 ** 2 };
     this.maxBodyBytes = options.maxBodyBytes ?? (this.kind === 'logplex' ? 1 : 10) * 1024 ** 2;
+    this.content = new ContentReader(this.kind, {
+      maxDecodedBytes: options.maxDecodedBytes ?? 4 * this.maxBodyBytes,
+      maxHeldBytes: this.budget.maxBytes,
+      maxRecords: options.maxRecords ?? 100_000,
+    });
     this.holdMs = options.holdMs ?? 4000;
     this.now = options.now ?? Date.now;
     if (this.credentials.open) log.warn({ drain: options.path }, 'this drain has no credentials: anybody who can reach it can send to it');
@@ -125,8 +124,9 @@ export class DrainEndpoint {
       return { status: 503, outcome: 'unavailable', message: 'the first sending of this batch could not be kept' };
     }
     let toSettle = batch;
+    let content: DrainContent | undefined;
     try {
-      const content = await this.open(body, request, headers);
+      content = await this.content.read(body, request, headers, this.now());
       const forMs = Math.max(leastKeepMs, deadlineMs - this.now());
       const key = headers?.[tokenHeader] ?? request.ip;
       toSettle = undefined;
@@ -145,6 +145,7 @@ export class DrainEndpoint {
       if (!(error instanceof OtlpError)) throw error;
       return { status: 400, outcome: 'bad_content', message: error.message };
     } finally {
+      content?.release();
       if (toSettle !== undefined) this.dedupe.settle(toSettle, false, this.now());
     }
   }
@@ -171,30 +172,6 @@ export class DrainEndpoint {
     this.counters.rejects += rejects + refused;
     if (countDiffers) this.counters.countMismatches++;
     return { status: 200, outcome: 'accepted', refused, message: problem };
-  }
-
-  private open(body: Buffer, request: FastifyRequest, headers: BodyContext['headers']): Promise<DrainBody> {
-    const claimed = Number(request.headers['logplex-msg-count'] ?? Number.NaN);
-    return this.opened(body, request.headers['content-encoding'], {
-      kind: this.kind,
-      mediaType: mediaTypeOf(request),
-      arrivedMs: this.now(),
-      headers,
-      claimed: Number.isSafeInteger(claimed) && claimed >= 0 ? claimed : undefined,
-      maxRecords: this.options.maxRecords ?? 100_000,
-    });
-  }
-
-  private async opened(body: Buffer, contentEncoding: string | undefined, context: BodyContext): Promise<DrainBody> {
-    const encoding = (contentEncoding ?? 'identity').toLowerCase().trim();
-    if (encoding === 'identity' || encoding === '') return drainRecords(body, context);
-    if (encoding !== 'gzip' && encoding !== 'x-gzip') return unreadableBody(body, context, `Content-Encoding ${encoding} is not read here`);
-    try {
-      return drainRecords(await openGzip(body, this.options.maxDecodedBytes ?? 4 * this.maxBodyBytes), context);
-    } catch (error) {
-      if (error instanceof BodyError || error instanceof OtlpError) throw error;
-      return unreadableBody(body, context, `the body is no gzip: ${(error as Error).message}`);
-    }
   }
 
   /** Once per outage, not once per request. */
@@ -246,10 +223,6 @@ function bodyFailure(error: unknown, reply: FastifyReply): Answer {
   if (!(error instanceof BodyError)) throw error;
   reply.header('connection', 'close');
   return { status: error.status, outcome: outcomeOfStatus[error.status], message: error.message };
-}
-
-function mediaTypeOf(request: FastifyRequest): string {
-  return (request.headers['content-type'] ?? '').split(';', 1)[0].trim().toLowerCase();
 }
 
 function logplexHeaders(request: FastifyRequest): Record<string, string> | undefined {

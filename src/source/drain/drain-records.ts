@@ -34,6 +34,8 @@ export interface BodyContext {
   /** How many messages the sender says there are. */
   readonly claimed?: number;
   readonly maxRecords: number;
+  /** Of all records together, where they can be more than the body: OTLP repeats what a resource says in each of its records. */
+  readonly maxBytes: number;
 }
 
 /** Cuts a body into records. Throws an `OtlpError` for an OTLP body that is none; nothing else throws, whatever the bytes. */
@@ -51,7 +53,7 @@ export function drainRecords(body: Buffer, context: BodyContext): DrainBody {
     }
     case 'otlp': {
       const read = context.mediaType === 'application/x-protobuf' ? otlpProtobufRecords : otlpRecords;
-      const { records, rejected, problem } = read(body, context.maxRecords);
+      const { records, rejected, problem } = read(body, context);
       const kept = plain(records, context);
       // The sender is told and will not send them again, so the windows must know too.
       if (rejected > 0) markMissing(kept.records, { ...context, claimed: records.length + rejected });
@@ -66,7 +68,8 @@ export function drainRecords(body: Buffer, context: BodyContext): DrainBody {
  */
 export function unreadableBody(body: Buffer, context: BodyContext, problem: string): DrainBody {
   if (context.kind === 'otlp') throw new OtlpError(problem);
-  return { records: [rejected(body, 'bad_frame', context)], rejects: 1, refused: 0, problem: undefined };
+  const record = { value: body, timestampMs: context.arrivedMs, headers: rejectHeaders(context)('bad_frame') };
+  return { records: [record], rejects: 1, refused: 0, problem: undefined };
 }
 
 function plain(values: readonly Buffer[], context: BodyContext): DrainBody {
@@ -77,17 +80,18 @@ function plain(values: readonly Buffer[], context: BodyContext): DrainBody {
 function logplexRecords(body: Buffer, context: BodyContext): DrainBody {
   const frames = parseLogplexBody(body);
   const records: JournalRecord[] = [];
+  const headersOf = rejectHeaders(context);
   let rejects = 0;
   for (let i = 0; i < frames.length; i++) {
     const { start, end, reject } = frames[i];
     if (i === context.maxRecords - 1 && i < frames.length - 1) {
       rejects++;
-      records.push(rejected(body.subarray(start), 'too_long', context));
+      records.push({ value: body.subarray(start), timestampMs: context.arrivedMs, headers: headersOf('too_long') });
       break;
     }
     if (reject !== undefined) {
       rejects++;
-      records.push(rejected(body.subarray(start, end), reject, context));
+      records.push({ value: body.subarray(start, end), timestampMs: context.arrivedMs, headers: headersOf(reject) });
     } else {
       records.push({ value: body.subarray(start, end), timestampMs: context.arrivedMs, headers: context.headers });
     }
@@ -97,15 +101,25 @@ function logplexRecords(body: Buffer, context: BodyContext): DrainBody {
   return { records, rejects, refused: 0, problem: undefined, countDiffers };
 }
 
-/** The last record says how many messages should have come with it and did not: the windows around it must know. */
-function markMissing(records: JournalRecord[], { claimed = 0, headers, arrivedMs }: BodyContext): void {
+/**
+ * The last record says how many messages should have come with it and did not: the windows around it must know. A claim of more than any
+ * body may hold is no claim.
+ */
+function markMissing(records: JournalRecord[], { claimed = 0, headers, arrivedMs, maxRecords }: BodyContext): void {
   const missing = claimed - records.length;
-  if (missing <= 0) return;
+  if (missing <= 0 || claimed > maxRecords) return;
   if (records.length === 0) records.push({ value: Buffer.alloc(0), timestampMs: arrivedMs, headers });
   const last = records[records.length - 1];
   records[records.length - 1] = { ...last, headers: { ...last.headers, [missingHeader]: String(missing) } };
 }
 
-function rejected(value: Buffer, reason: 'bad_frame' | 'too_long', context: BodyContext): JournalRecord {
-  return { value, timestampMs: context.arrivedMs, headers: { ...context.headers, [rejectHeader]: reason } };
+type FrameReject = 'bad_frame' | 'too_long';
+
+/** One object for each reason: a journal holds some 65,000 sets of headers in one append, and a body may hold more bad frames. */
+function rejectHeaders({ headers }: BodyContext): (reason: FrameReject) => Readonly<Record<string, string>> {
+  const sets: { [reason in FrameReject]?: Readonly<Record<string, string>> } = {};
+  return (reason) => {
+    sets[reason] ??= { ...headers, [rejectHeader]: reason };
+    return sets[reason];
+  };
 }

@@ -1,8 +1,8 @@
 /** OTLP/HTTP logs in JSON -> the records of `otlp-records.ts`. */
-import { attributesOf, isObject, OtlpCollector, OtlpError, type OtlpRecords } from './otlp-records.ts';
+import { attributesOf, isObject, OtlpCollector, OtlpError, type OtlpLimits, type OtlpRecords } from './otlp-records.ts';
 
 /** Reads a whole request. Throws an `OtlpError` if the body is not JSON or has no `resourceLogs` list where it must be one. */
-export function otlpRecords(body: Buffer, maxRecords: number): OtlpRecords {
+export function otlpRecords(body: Buffer, limits: OtlpLimits): OtlpRecords {
   let request: unknown;
   try {
     request = JSON.parse(body.toString());
@@ -10,7 +10,7 @@ export function otlpRecords(body: Buffer, maxRecords: number): OtlpRecords {
     throw new OtlpError(`the body is not JSON: ${(cause as Error).message}`);
   }
   if (!isObject(request)) throw new OtlpError('the body is not an ExportLogsServiceRequest: expected an object with resourceLogs');
-  const collected = new OtlpCollector(maxRecords);
+  const collected = new OtlpCollector(limits);
   for (const resourceLogs of list(request.resourceLogs, 'resourceLogs')) {
     const resource = attributesOf(isObject(resourceLogs) && isObject(resourceLogs.resource) ? resourceLogs.resource.attributes : undefined);
     for (const scopeLogs of list(isObject(resourceLogs) ? resourceLogs.scopeLogs : undefined, 'scopeLogs')) {

@@ -2,7 +2,7 @@
  * OTLP/HTTP logs as protobuf -> the records of `otlp-records.ts`, by way of the JSON mapping, so that both encodings of a request give
  * the same bytes. Field numbers: opentelemetry-proto `collector/logs/v1`, `logs/v1`, `common/v1`, `resource/v1` (stable since 1.0).
  */
-import { attributesOf, type Fields, maxDepth, OtlpCollector, OtlpError, type OtlpRecords } from './otlp-records.ts';
+import { attributesOf, type Fields, maxDepth, OtlpCollector, OtlpError, type OtlpLimits, type OtlpRecords } from './otlp-records.ts';
 import { ProtobufError, ProtobufReader, protobufBytes, protobufVarint, Wire } from './protobuf.ts';
 
 const tag = (field: number, wire: number): number => field * 8 + wire;
@@ -36,8 +36,8 @@ const inAnyValue = {
 };
 
 /** Reads a whole request. Throws an `OtlpError` if the body is no message; unknown fields are stepped over. */
-export function otlpProtobufRecords(body: Buffer, maxRecords: number): OtlpRecords {
-  const collected = new OtlpCollector(maxRecords);
+export function otlpProtobufRecords(body: Buffer, limits: OtlpLimits): OtlpRecords {
+  const collected = new OtlpCollector(limits);
   try {
     const request = new ProtobufReader(body);
     while (request.next()) if (request.tag === inRequest.resourceLogs) readResourceLogs(request, collected);

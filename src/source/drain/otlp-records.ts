@@ -21,26 +21,37 @@ export type Fields = Record<string, unknown>;
 /** Attribute values nest; nothing real nests as deep as this. */
 export const maxDepth = 32;
 
-/** Collects the records of one request, at most `maxRecords`; what is past them, or is no log record, is counted. */
+export interface OtlpLimits {
+  readonly maxRecords: number;
+  /** Of all records of a request: each repeats what its resource says, so they can be far more than the body. */
+  readonly maxBytes: number;
+}
+
+/** Collects the records of one request, within its limits; what is past them, or is no log record, is counted. */
 export class OtlpCollector implements OtlpRecords {
   readonly records: Buffer[] = [];
   rejected = 0;
   problem: string | undefined;
-  private readonly maxRecords: number;
+  private bytes = 0;
+  private readonly limits: OtlpLimits;
 
-  constructor(maxRecords: number) {
-    this.maxRecords = maxRecords;
+  constructor(limits: OtlpLimits) {
+    this.limits = limits;
   }
 
   /** `read` gives the log record in its JSON mapping; it is not called past the limit. An `OtlpError` of its own is not caught. */
   add(read: () => unknown, resource: Fields, scope: Fields): void {
-    if (this.records.length >= this.maxRecords) {
-      this.reject(`more than ${this.maxRecords} log records in one request`);
+    const { maxRecords, maxBytes } = this.limits;
+    if (this.records.length >= maxRecords || this.bytes >= maxBytes) {
+      const limit = this.bytes >= maxBytes ? `${maxBytes} bytes of` : maxRecords;
+      this.reject(`more than ${limit} log records in one request`);
       return;
     }
     const logRecord = read();
     try {
-      this.records.push(Buffer.from(JSON.stringify(fieldsOf(logRecord, resource, scope))));
+      const record = Buffer.from(JSON.stringify(fieldsOf(logRecord, resource, scope)));
+      this.bytes += record.length;
+      this.records.push(record);
     } catch (error) {
       this.reject((error as Error).message);
     }

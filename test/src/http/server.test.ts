@@ -161,6 +161,20 @@ describe('the server', () => {
     await client.ended();
   });
 
+  test('does not wait for a client that never reads its answer when it is closed', async () => {
+    const url = await start({
+      limits: { closeMs: 200 },
+      mounts: [{ register: (app) => void app.get('/large', async () => 'x'.repeat(100_000)) }],
+    });
+    const deaf = await RawClient.open(portOf(url));
+    deaf.deaf();
+    void deaf.write(head('GET /large HTTP/1.1', {}).repeat(5000));
+    // By then the request before it on the loop's turn is under way too.
+    expect((await fetch(`${url}/live`)).status).toBe(200);
+    await open.splice(0)[0].close();
+    deaf.close();
+  });
+
   test('says 405 and what it takes to any other method, also to one that hardly anybody knows', async () => {
     const url = await start({ mounts: [{ register: (app) => void app.post('/taken', async () => ({})) }] });
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'TRACE']) {

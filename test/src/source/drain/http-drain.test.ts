@@ -96,6 +96,14 @@ describe('a Logplex drain', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 ** 2);
   });
 
+  test('takes a body of more bad frames than an append of the journal has places for headers', async () => {
+    const harness = (await start()).run();
+    const body = Buffer.from('9 <1>1 \n'.repeat(70_000));
+    expect((await harness.post(body)).status).toBe(200);
+    await harness.handedIn(70_000);
+    expect(harness.drain.counters).toMatchObject({ rejects: 70_000, records: 70_000 });
+  });
+
   test('cuts a body into at most so many records and keeps the rest as one', async () => {
     const harness = (await start({ maxRecords: 3 })).run();
     await harness.post(Buffer.concat(['a', 'b', 'c', 'd'].map((each) => frame(line(each)))));

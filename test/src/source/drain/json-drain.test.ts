@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { JournalDrainOptions } from '../../../../src/source/drain/http-drain.ts';
 import { DrainHarness } from './drain-harness.ts';
@@ -26,8 +26,9 @@ describe('a JSON drain', () => {
       await harness.post(gzipSync('[{"a":8}]'), { ...json, 'Content-Encoding': 'gzip' }),
       await harness.post('{"a":9}', { 'Content-Type': 'application/vnd.api+json' }),
     ];
+    expect((await harness.post(deflateSync('{"a":10}'), { ...json, 'Content-Encoding': 'deflate' })).status).toBe(200);
     for (const answer of answers) expect(answer).toMatchObject({ status: 200, body: '', headers: { 'content-length': '0' } });
-    expect(await harness.handedIn(9)).toEqual([
+    expect(await harness.handedIn(10)).toEqual([
       '{"a":1}',
       '{"a":2}',
       '{"a":3}',
@@ -37,6 +38,7 @@ describe('a JSON drain', () => {
       '{"a":7}',
       '{"a":8}',
       '{"a":9}',
+      '{"a":10}',
     ]);
   });
 

@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { otlpRecords } from '../../../../src/source/drain/otlp-json.ts';
 import { OtlpError } from '../../../../src/source/drain/otlp-records.ts';
 
+const upTo = (maxRecords: number) => ({ maxRecords, maxBytes: 1e9 });
+
 function fields(request: unknown): unknown[] {
-  return otlpRecords(Buffer.from(JSON.stringify(request)), 1000).records.map((each) => JSON.parse(each.toString()));
+  return otlpRecords(Buffer.from(JSON.stringify(request)), upTo(1000)).records.map((each) => JSON.parse(each.toString()));
 }
 
 function one(logRecord: unknown, resource?: unknown, scope?: unknown): unknown {
@@ -135,16 +137,23 @@ describe('an OTLP request', () => {
     const logRecords = [{ body: { stringValue: 'good' } }, 'bad', { attributes: [{ key: 'deep', value: deep }] }];
     const { records, rejected, problem } = otlpRecords(
       Buffer.from(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] })),
-      1000,
+      upTo(1000),
     );
     expect(records.map(String)).toEqual(['{"message":"good"}']);
     expect(rejected).toBe(2);
     expect(problem).toBe('a log record is not an object');
-    const many = otlpRecords(Buffer.from(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: [{}, {}, {}] }] }] })), 2);
+    const many = otlpRecords(Buffer.from(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: [{}, {}, {}] }] }] })), upTo(2));
     expect([many.records.length, many.rejected]).toEqual([2, 1]);
   });
 
+  test('whose resource would be repeated until the memory is full is cut at so many bytes', () => {
+    const resource = { attributes: [{ key: 'long', value: { stringValue: 'x'.repeat(1000) } }] };
+    const request = { resourceLogs: [{ resource, scopeLogs: [{ logRecords: Array.from({ length: 1000 }, () => ({})) }] }] };
+    const cut = otlpRecords(Buffer.from(JSON.stringify(request)), { maxRecords: 1e6, maxBytes: 10_000 });
+    expect([cut.records.length, cut.rejected, cut.problem]).toEqual([10, 990, 'more than 10000 bytes of log records in one request']);
+  });
+
   test.each(['', 'x', '[]', '5', '{"resourceLogs":5}', '{"resourceLogs":[{"scopeLogs":{}}]}'])('that is none (%s) is refused', (body) => {
-    expect(() => otlpRecords(Buffer.from(body), 1000)).toThrow(OtlpError);
+    expect(() => otlpRecords(Buffer.from(body), upTo(1000))).toThrow(OtlpError);
   });
 });

@@ -5,6 +5,8 @@ import { otlpProtobufAnswer, otlpProtobufRecords, otlpProtobufStatus } from '../
 import { OtlpError } from '../../../../src/source/drain/otlp-records.ts';
 import { protobufBytes as bytes, ProtobufReader, protobufVarint as varint } from '../../../../src/source/drain/protobuf.ts';
 
+const upTo = (maxRecords: number) => ({ maxRecords, maxBytes: 1e9 });
+
 const seed = 20260104;
 const text = (field: number, value: string): Buffer => bytes(field, Buffer.from(value));
 const message = (field: number, ...fields: Buffer[]): Buffer => bytes(field, Buffer.concat(fields));
@@ -23,7 +25,7 @@ const int64 = (field: number, value: bigint): Buffer => {
 };
 const attribute = (key: string, ...value: Buffer[]): Buffer => message(6, text(1, key), message(2, ...value));
 const request = (...logRecords: Buffer[]): Buffer => message(1, message(2, ...logRecords.map((each) => bytes(2, each))));
-const fieldsOf = (body: Buffer): unknown[] => otlpProtobufRecords(body, 1000).records.map((each) => JSON.parse(each.toString()));
+const fieldsOf = (body: Buffer): unknown[] => otlpProtobufRecords(body, upTo(1000)).records.map((each) => JSON.parse(each.toString()));
 
 describe('an OTLP request in protobuf', () => {
   test("of the protocol's own example is byte for byte the record of its JSON", () => {
@@ -48,7 +50,7 @@ describe('an OTLP request in protobuf', () => {
     );
     const json =
       '{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"my.service"}}]},"scopeLogs":[{"scope":{"name":"my.library"},"logRecords":[{"timeUnixNano":"1544712660300000000","observedTimeUnixNano":"1544712660300000000","severityNumber":10,"severityText":"Information","traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"EEE19B7EC3C1B174","body":{"stringValue":"Example log record"},"attributes":[{"key":"int.attribute","value":{"intValue":"10"}}]}]}]}]}';
-    expect(String(otlpProtobufRecords(body, 10).records[0])).toBe(String(otlpRecords(Buffer.from(json), 10).records[0]));
+    expect(String(otlpProtobufRecords(body, upTo(10)).records[0])).toBe(String(otlpRecords(Buffer.from(json), upTo(10)).records[0]));
   });
 
   test('may be written in any order, with fields nobody knows', () => {
@@ -89,19 +91,19 @@ describe('an OTLP request in protobuf', () => {
   test('refuses a log record that nests too deep, and keeps the others', () => {
     let deep: Buffer = text(1, 'x');
     for (let i = 0; i < 40; i++) deep = message(5, bytes(1, deep));
-    const { records, rejected, problem } = otlpProtobufRecords(request(attribute('deep', deep), text(12, 'flat')), 1000);
+    const { records, rejected, problem } = otlpProtobufRecords(request(attribute('deep', deep), text(12, 'flat')), upTo(1000));
     expect([records.map(String), rejected, problem]).toEqual([['{"event.name":"flat"}'], 1, 'a value nests deeper than 32']);
     let hostile: Buffer = text(1, 'x');
     for (let i = 0; i < 20_000; i++) hostile = message(5, bytes(1, hostile));
-    expect(otlpProtobufRecords(request(attribute('deep', hostile)), 1000).rejected).toBe(1);
+    expect(otlpProtobufRecords(request(attribute('deep', hostile)), upTo(1000)).rejected).toBe(1);
   });
 
   test('of more records than may be is cut there', () => {
     const many = request(...Array.from({ length: 5 }, () => text(12, 'e')));
-    expect(otlpProtobufRecords(many, 2)).toMatchObject({ rejected: 3, problem: 'more than 2 log records in one request' });
+    expect(otlpProtobufRecords(many, upTo(2))).toMatchObject({ rejected: 3, problem: 'more than 2 log records in one request' });
     // Two bytes a record: what is past the limit must cost no more than being counted.
     const flood = message(1, bytes(2, Buffer.from('1200'.repeat(1_000_000), 'hex')));
-    expect(otlpProtobufRecords(flood, 10)).toMatchObject({ rejected: 999_990 });
+    expect(otlpProtobufRecords(flood, upTo(10))).toMatchObject({ rejected: 999_990 });
   });
 
   test('that is empty has no records', () => {
@@ -120,7 +122,7 @@ describe('an OTLP request in protobuf', () => {
     ['JSON', Buffer.from('{"resourceLogs":[]}')],
     ['a log record cut in the middle', request(Buffer.from([0x2a, 0x7f, 0x0a]))],
   ])('is refused whole for %s', (_, body) => {
-    expect(() => otlpProtobufRecords(body, 1000)).toThrow(OtlpError);
+    expect(() => otlpProtobufRecords(body, upTo(1000))).toThrow(OtlpError);
   });
 
   test(`never does anything but give records or an OtlpError (seed ${seed})`, () => {
@@ -140,7 +142,7 @@ describe('an OTLP request in protobuf', () => {
         ),
         (body) => {
           try {
-            for (const record of otlpProtobufRecords(body, 100).records) JSON.parse(record.toString());
+            for (const record of otlpProtobufRecords(body, upTo(100)).records) JSON.parse(record.toString());
           } catch (error) {
             expect(error).toBeInstanceOf(OtlpError);
           }
