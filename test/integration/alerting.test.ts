@@ -63,6 +63,7 @@ describe.skipIf(unavailable)('alerting', () => {
     loki = await startLoki({
       rules: { 'streamgauge.yaml': replaced(rulesText, [['interval: 1m', 'interval: 5s']]) },
       alertmanagerUrl: alertmanager.url,
+      shipped: shipped('loki.yaml'),
     });
     if (kafkaMissing === undefined) {
       kafka = await startKafka();
@@ -119,6 +120,7 @@ describe.skipIf(unavailable)('alerting', () => {
     expect(page?.labels).toMatchObject({ app, env: 'test', severity: 'critical', detector: 'above', rule: 'r_critical' });
     expect(page?.annotations.summary).toBe(`1 critical: r_critical on ${app} test`);
     // What the page points to finds the finding.
+    expect(page?.generatorURL).toMatch(/^http:\/\/127\.0\.0\.1:3000\/explore\?.*streamgauge-loki/);
     const pointed = await loki.query(page?.annotations.description ?? '', nowMs - 60_000, Date.now());
     expect(pointed.map(({ fields }) => fields.finding_id)).toEqual([findings[0].id]);
   }, 180_000);

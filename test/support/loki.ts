@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
+import { parse, stringify } from 'yaml';
 import { freePorts } from './port.ts';
 import { output, Program } from './program.ts';
 
@@ -40,6 +41,8 @@ export interface LokiConfig {
   /** `limits_config`, in YAML's flow form; by default samples of any age are taken. */
   readonly limits?: string;
   readonly authEnabled?: boolean;
+  /** A whole config that ships (`docs/deploy/loki.yaml`): only its folders, addresses and how often its ruler looks are changed. */
+  readonly shipped?: string;
 }
 
 /** Why no Loki can be had here; undefined if one can. `own`: one that a test may configure and stop. Suites print it and skip. */
@@ -65,7 +68,8 @@ export async function startLoki(config: LokiConfig = {}): Promise<Loki> {
   const tenantRules = path.join(folder, 'rules', 'fake');
   mkdirSync(tenantRules, { recursive: true });
   for (const [name, text] of Object.entries(config.rules ?? {})) writeFileSync(path.join(tenantRules, name), text);
-  writeFileSync(path.join(folder, 'loki.yaml'), yaml(folder, http, grpc, config));
+  const text = config.shipped === undefined ? yaml(folder, http, grpc, config) : relocated(config.shipped, folder, http, grpc, config);
+  writeFileSync(path.join(folder, 'loki.yaml'), text);
   const args = [`-config.file=${path.join(folder, 'loki.yaml')}`];
   const loki = new OwnLoki(folder, new Program({ command, args, folder, readyUrl: `http://127.0.0.1:${http}/ready`, startForMs }), http);
   await loki.resume();
@@ -163,4 +167,22 @@ ruler:
   evaluation_interval: 5s
   poll_interval: 5s
 `;
+}
+
+/** The same config on this machine: `/loki` and the rules folder lie in `folder`. */
+function relocated(text: string, folder: string, http: number, grpc: number, config: LokiConfig): string {
+  const moved = parse(text, (_, value: unknown) =>
+    typeof value === 'string' ? value.replace(/^\/etc\/loki\/rules/, `${folder}/rules`).replace(/^\/loki(?=\/|$)/, folder) : value,
+  ) as { server: object; ruler: object };
+  const address = '127.0.0.1';
+  const server = {
+    ...moved.server,
+    http_listen_address: address,
+    http_listen_port: http,
+    grpc_listen_address: address,
+    grpc_listen_port: grpc,
+  };
+  const often = { evaluation_interval: '5s', poll_interval: '5s' };
+  const ruler = { ...moved.ruler, ...often, alertmanager_url: config.alertmanagerUrl ?? 'http://127.0.0.1:9' };
+  return stringify({ ...moved, server, ruler });
 }

@@ -9,6 +9,7 @@ export interface Notification {
     readonly status: string;
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
+    readonly generatorURL: string;
   }[];
 }
 
