@@ -15,6 +15,7 @@ import { groupRules, type RuleGroup } from './rule-group.ts';
 import { hashKeyOf, publishedHashKey } from './sketch/hash.ts';
 import { type Slices, whole } from './slices.ts';
 import { type Snapshot, SnapshotReader } from './snapshot.ts';
+import type { SnapshotCopies } from './snapshot-copies.ts';
 import { joined, PartsWriter } from './snapshot-parts.ts';
 import { Gaps } from './window/gaps.ts';
 import { MemoryBudget } from './window/memory-share.ts';
@@ -178,10 +179,10 @@ export class Pipeline {
 
   /**
    * The state between two calls. The hash key and the options are not in it: they must be the same at `restore`. Nothing may be processed
-   * until it is done.
+   * until it is done. With the `copies` of the last one, what changed since is overwritten there.
    */
-  *snapshotInSlices(): Slices<Snapshot> {
-    const out = new PartsWriter();
+  *snapshotInSlices(copies?: SnapshotCopies): Slices<Snapshot> {
+    const out = new PartsWriter(copies);
     out.section('pipeline 3');
     out.u32(this.started ? 1 : 0);
     this.watermark.snapshot(out);

@@ -8,6 +8,7 @@
  */
 import type { Slices } from './slices.ts';
 import { bytesIn, bytesOf, type Snapshot, SnapshotWriter } from './snapshot.ts';
+import { copyOf, type SnapshotCopies } from './snapshot-copies.ts';
 
 /** Short enough that little is written for a small change, and long enough that parts are some thousands: a GiB has 16,384. */
 export const partBytes = 64 * 1024;
@@ -22,6 +23,13 @@ type Step = Uint8Array | ((into: Parts) => Slices<void>);
 export class PartsWriter extends SnapshotWriter {
   private readonly steps: Step[] = [];
   private taking = false;
+  private readonly copies: SnapshotCopies | undefined;
+
+  /** @param copies of the snapshot before: what changed since is overwritten. Without them everything is copied into memory of its own. */
+  constructor(copies?: SnapshotCopies) {
+    super();
+    this.copies = copies;
+  }
 
   /** The array must not change until its parts were taken. */
   override array(value: Parameters<SnapshotWriter['array']>[0]): void {
@@ -48,7 +56,7 @@ export class PartsWriter extends SnapshotWriter {
   *parts(): Slices<Snapshot> {
     this.seal();
     this.taking = true;
-    const into = new Parts();
+    const into = new Parts(this.copies);
     for (const step of this.steps) {
       if (step instanceof Uint8Array) into.append(step);
       else yield* step(into);
@@ -82,7 +90,7 @@ export class PartsWriter extends SnapshotWriter {
   }
 
   private *takeNested(write: (out: SnapshotWriter) => void, into: Parts): Slices<void> {
-    const inner = new PartsWriter();
+    const inner = new PartsWriter(this.copies);
     write(inner);
     yield;
     const list = yield* inner.parts();
@@ -101,9 +109,14 @@ export class PartsWriter extends SnapshotWriter {
 
 class Parts {
   readonly list: Uint8Array[] = [];
+  private readonly copies: SnapshotCopies | undefined;
   /** What is written between long arrays; grows up to a part. */
   private open = new Uint8Array(256);
   private used = 0;
+
+  constructor(copies: SnapshotCopies | undefined) {
+    this.copies = copies;
+  }
 
   /** Adds to the part that is open. */
   append(bytes: Uint8Array): void {
@@ -121,7 +134,8 @@ class Parts {
     if (bytes.length < ownPartBytes) return this.append(bytes);
     this.cut();
     for (let at = 0; at < bytes.length; at += partBytes) {
-      this.list.push(copyOf(bytes.subarray(at, at + partBytes)));
+      const piece = bytes.subarray(at, at + partBytes);
+      this.list.push(this.copies?.of(piece) ?? copyOf(piece));
       yield;
     }
   }
@@ -144,13 +158,6 @@ class Parts {
     if (this.used > 0) this.list.push(copyOf(this.open.subarray(0, this.used)));
     this.used = 0;
   }
-}
-
-/** In memory of its own that is not cleared first. */
-function copyOf(bytes: Uint8Array): Uint8Array {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  copy.set(bytes);
-  return copy;
 }
 
 /** All parts in one piece. */

@@ -17,6 +17,7 @@ import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
 import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
+import { SnapshotCopies } from '../processors/snapshot-copies.ts';
 import { type Checkpoint, CheckpointError, type CheckpointStore } from './checkpoint/checkpoint.ts';
 import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
@@ -89,6 +90,8 @@ export class Engine {
   private readonly sourceOf = new Map<string, Source>();
   private dirty = false;
   private checkpointing: Promise<void> = Promise.resolve();
+  /** Those of the last checkpoint; its save has ended when the next one begins. */
+  private readonly copies = new SnapshotCopies();
   private stopping = false;
   private failure: unknown;
   private readonly timers: NodeJS.Timeout[] = [];
@@ -329,7 +332,7 @@ export class Engine {
     const beganMs = clock();
     await this.inTurn(async () => {
       if (checkpoints === undefined || !this.dirty) return;
-      const state = await inSlices(this.pipeline.snapshotInSlices());
+      const state = await inSlices(this.pipeline.snapshotInSlices(this.copies));
       taken = { positions: { ...this.positions }, state, marks: await this.marks() };
       this.dirty = false;
     });

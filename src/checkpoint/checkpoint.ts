@@ -11,7 +11,10 @@ export class CheckpointError extends UsageError {
 export interface Checkpoint {
   /** The next offset to read, by partition key. */
   readonly positions: Positions;
-  /** What `Pipeline.snapshotInSlices()` gave when exactly the records before `positions` had gone through it. Nobody changes its bytes. */
+  /**
+   * What `Pipeline.snapshotInSlices()` gave when exactly the records before `positions` had gone through it. Valid until the save has
+   * ended; a part that is handed in again, the same object, holds what it held.
+   */
   readonly state: Snapshot;
   /** Where each sink's findings ended then, by sink name: what lies past it was written after this checkpoint. */
   readonly marks?: Readonly<Record<string, string>>;

@@ -20,7 +20,7 @@ const refsPerList = 1800;
 /** Digests under way at once: more than there are threads for them would only hold copies. */
 const lanes = 4;
 
-/** Hashes each part in Node's thread pool. */
+/** Hashes each part in Node's thread pool, once for all times that it is handed in. */
 export async function hashedParts(snapshot: Snapshot): Promise<Part[]> {
   const parts: Part[] = new Array(snapshot.length);
   let next = 0;
@@ -31,9 +31,16 @@ export async function hashedParts(snapshot: Snapshot): Promise<Part[]> {
   return parts;
 }
 
+/** A part that is handed in again is what it was: nobody changes one. */
+const known = new WeakMap<Uint8Array, Part>();
+
 async function hashedPart(bytes: Uint8Array): Promise<Part> {
+  const before = known.get(bytes);
+  if (before !== undefined) return before;
   const digest = await webcrypto.subtle.digest('SHA-256', bytes);
-  return { hash: Buffer.from(digest).toString('latin1'), length: bytes.length, bytes };
+  const part = { hash: Buffer.from(digest).toString('latin1'), length: bytes.length, bytes };
+  known.set(bytes, part);
+  return part;
 }
 
 /** The refs of all parts in order, as lists that are stored as parts too: a manifest names only those, so it stays small. */

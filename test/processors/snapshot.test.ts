@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { whole } from '../../processors/slices.ts';
 import { SnapshotError, SnapshotReader, SnapshotWriter } from '../../processors/snapshot.ts';
+import { SnapshotCopies } from '../../processors/snapshot-copies.ts';
 import { joined, PartsWriter, partBytes } from '../../processors/snapshot-parts.ts';
 
 type Write = (out: SnapshotWriter) => void;
@@ -132,4 +133,27 @@ test('no slice takes more than a part, and what is noted is taken only then', ()
     break;
   }
   expect(slices).toBeGreaterThan(4_000_000 / partBytes + 100_000 / 1024);
+});
+
+test('with the copies of the snapshot before, the same parts are the same objects, and others never are', () => {
+  const copies = new SnapshotCopies();
+  const state = new Uint32Array(100_000);
+  const take = (length: number) => {
+    const out = new PartsWriter(copies);
+    out.array(state.subarray(0, length));
+    return whole(out.parts());
+  };
+  const first = take(90_000);
+  const written = first.map((part) => part.slice());
+  state[20_000] = 1;
+  const second = take(91_000);
+  // The length before the array, then parts of 16,384 numbers.
+  expect(second.map((part, i) => first.includes(part) === (Buffer.compare(part, written[i] ?? new Uint8Array(0)) === 0))).toEqual(
+    second.map(() => true),
+  );
+  expect(second.map((part) => first.includes(part))).toEqual([false, true, false, true, true, true, false]);
+  const from = new SnapshotReader(second);
+  expect(Buffer.from(from.u8s()).equals(new Uint8Array(state.buffer, 0, 4 * 91_000))).toBe(true);
+  state[20_000] = 0;
+  expect(Buffer.from(joined(take(90_000))).equals(joined(written))).toBe(true);
 });

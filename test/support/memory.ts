@@ -100,8 +100,9 @@ export class MemoryCheckpoints implements CheckpointStore {
     return this.saved;
   }
 
-  async save({ positions, state }: Checkpoint): Promise<void> {
-    this.saved = { positions, state: state.slice() };
-    this.log.push(`checkpoint ${Object.values(positions).join(',')}`);
+  async save(checkpoint: Checkpoint): Promise<void> {
+    // The memory of the parts is used again for the next one.
+    this.saved = { ...checkpoint, state: checkpoint.state.map((part) => part.slice()) };
+    this.log.push(`checkpoint ${Object.values(checkpoint.positions).join(',')}`);
   }
 }
