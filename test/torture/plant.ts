@@ -1,0 +1,226 @@
+/** One deployment between two topics of a broker, with load on it: what faults are done to. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Kafka, logLevel, Partitioners, type Producer } from 'kafkajs';
+import pino from 'pino';
+import { partitionKey } from '../../processors/record.ts';
+import { loadConfig } from '../../src/config.ts';
+import { KafkaSource } from '../../src/source/kafka/kafka.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import { checkpointsOf } from '../../src/wiring.ts';
+import type { KafkaBroker } from '../support/kafka-broker.ts';
+import { Child } from './child.ts';
+import { type Comparison, compare, type Out, outOf } from './compare.ts';
+import { Load, partitions, writeLoadRule } from './load.ts';
+
+export interface PlantOptions {
+  readonly broker: KafkaBroker;
+  readonly driver: KafkaDriver;
+  /** Records a second while the feed runs. */
+  readonly rate?: number;
+  readonly load?: Load;
+  /** Further lines of the config. */
+  readonly config?: readonly string[];
+  /** Further sinks, in YAML's flow form. */
+  readonly sinks?: readonly string[];
+  /** Default: `data` in the plant's folder. */
+  readonly stateDir?: string;
+  /** Of a silent partition; default 7 days: no clock may close a pane, the undisturbed run has none. */
+  readonly idle?: string;
+  /** Default: that of `load.ts`. */
+  readonly rule?: string;
+}
+
+const feedEveryMs = 50;
+
+export class Plant {
+  readonly cwd: string;
+  readonly topic: string;
+  readonly findings: string;
+  readonly group: string;
+  readonly load: Load;
+  readonly #options: PlantOptions;
+  readonly #producer: Producer;
+  #feeding: Promise<void> | undefined;
+  #fed = true;
+  /** How often committed offsets were held against the checkpoint. */
+  offsetChecks = 0;
+  /** Commits that were ahead of it. */
+  readonly ahead: string[] = [];
+
+  private constructor(cwd: string, options: PlantOptions) {
+    const id = randomBytes(4).toString('hex');
+    this.cwd = cwd;
+    this.#options = options;
+    [this.topic, this.findings, this.group] = [`logs-${id}`, `findings-${id}`, `group-${id}`];
+    this.load = options.load ?? new Load();
+    this.#producer = new Kafka({
+      brokers: options.broker.brokers,
+      logLevel: logLevel.NOTHING,
+      retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500 },
+    }).producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+  }
+
+  static async make(options: PlantOptions): Promise<Plant> {
+    const plant = new Plant(await mkdtemp(join(tmpdir(), 'streamgauge-torture-')), options);
+    await options.broker.createTopics({ topic: plant.topic, partitions }, { topic: plant.findings, partitions: 2 });
+    await writeLoadRule(join(plant.cwd, 'rules'), options.rule);
+    await writeFile(join(plant.cwd, 'streamgauge.yaml'), plant.#config());
+    await plant.#producer.connect();
+    return plant;
+  }
+
+  #config(): string {
+    const { broker, driver, config = [], sinks = [], stateDir = './data', idle = '7d' } = this.#options;
+    const [address] = broker.brokers;
+    // A member that comes back under its own name need not wait for the session of the one that was killed.
+    const member = driver === 'rdkafka' ? ', instanceId: torture' : '';
+    const source = `{ brokers: ["${address}"], driver: ${driver}, topics: [${this.topic}], group: ${this.group}, format: json${member} }`;
+    return [
+      'rules: [./rules]',
+      'http: { listen: "127.0.0.1:0" }',
+      `sources: [{ kafka: ${source} }]`,
+      `sinks: [${[`{ kafka: { topic: ${this.findings}, driver: ${driver} } }`, ...sinks].join(', ')}]`,
+      `state: { dir: ${stateDir} }`,
+      `time: { idle: ${idle} }`,
+      ...config,
+      '',
+    ].join('\n');
+  }
+
+  start(env?: Readonly<Record<string, string>>): Child {
+    return new Child(['run'], this.cwd, env);
+  }
+
+  /** Load from now on, until `stopFeed`; through outages of the broker. */
+  startFeed(): void {
+    this.#fed = false;
+    this.#feeding = this.#feed();
+  }
+
+  async #feed(): Promise<void> {
+    const perTurn = Math.ceil(((this.#options.rate ?? 2_000) * feedEveryMs) / 1000);
+    for (let dueMs = performance.now(); !this.#fed; dueMs += feedEveryMs) {
+      await this.send(this.load.next(perTurn));
+      await sleep(Math.max(0, dueMs + feedEveryMs - performance.now()));
+      // After an outage it goes on, it does not catch up.
+      dueMs = Math.max(dueMs, performance.now() - feedEveryMs);
+    }
+  }
+
+  async stopFeed(): Promise<void> {
+    this.#fed = true;
+    await this.#feeding;
+  }
+
+  /** Until the broker has them. Repeats are records like others: the undisturbed run reads the same topic. */
+  async send(records: readonly { partition: number; value: string; timestampMs: number }[]): Promise<void> {
+    const messages = records.map(({ partition, value, timestampMs }) => ({ partition, value, timestamp: String(timestampMs) }));
+    for (;;) {
+      try {
+        await this.#producer.send({ topic: this.topic, messages });
+        return;
+      } catch {
+        await sleep(200);
+        await this.#producer.connect().catch(() => undefined);
+      }
+    }
+  }
+
+  /** While nothing runs: no offset may be committed that the newest checkpoint does not cover. */
+  async checkOffsets(): Promise<void> {
+    const committed = await this.committed();
+    const config = await loadConfig(join(this.cwd, 'streamgauge.yaml'), {});
+    const positions = (await checkpointsOf(config, pino({ level: 'silent' })).load())?.positions ?? {};
+    this.offsetChecks++;
+    for (const [partition, offset] of committed.entries()) {
+      const covered = positions[partitionKey(this.topic, partition)] ?? 0;
+      if (offset > covered) this.ahead.push(`${this.topic}/${partition}: committed ${offset}, the checkpoint is at ${covered}`);
+    }
+  }
+
+  async committed(): Promise<number[]> {
+    const found = await this.#options.broker.admin((admin) => admin.fetchOffsets({ groupId: this.group, topics: [this.topic] }));
+    const offsets = new Map(found[0]?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+    return Array.from({ length: partitions }, (_, partition) => Math.max(0, offsets.get(partition) ?? 0));
+  }
+
+  async ends(): Promise<number[]> {
+    const found = await this.#options.broker.admin((admin) => admin.fetchTopicOffsets(this.topic));
+    return found.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high));
+  }
+
+  /** Ends the load, lets `child` read all of it and stops it. Rejects if it does not get there. */
+  async drain(child: Child, withinMs = 120_000): Promise<void> {
+    await this.stopFeed();
+    await this.send(this.load.last());
+    const ends = (await this.ends()).join();
+    const deadlineMs = performance.now() + withinMs;
+    while ((await this.committed()).join() !== ends) {
+      if (child.isOver) throw new Error(`it ended before it had read everything:\n${child.said.slice(-3000)}`);
+      if (performance.now() > deadlineMs) {
+        throw new Error(`committed ${(await this.committed()).join()} of ${ends} after ${withinMs} ms:\n${child.said.slice(-3000)}`);
+      }
+      await sleep(100);
+    }
+    const { code, signal } = await child.end('SIGTERM');
+    if (code !== 0) throw new Error(`stopped with ${code ?? signal}:\n${child.said.slice(-3000)}`);
+    await this.checkOffsets();
+  }
+
+  /** What came out against what a replay of the same topic finds. */
+  async compare(): Promise<Comparison> {
+    return compare(await this.undisturbed(), outOf(await this.values(this.findings)));
+  }
+
+  /** What a replay of the topic finds. */
+  undisturbed(): Promise<Out[]> {
+    return replayed(`kafka:${this.topic}`, this.cwd);
+  }
+
+  /** A topic's values, as a reader that skips aborted transactions sees them. */
+  async values(topic: string): Promise<string[]> {
+    const values: string[] = [];
+    const connection = { brokers: this.#options.broker.brokers, topics: [topic], group: 'none', dataset: 'findings', format: 'json' };
+    const source = new KafkaSource({ ...connection, from: 'earliest', until: 'end' });
+    await source.run(
+      {},
+      {
+        partitions: () => undefined,
+        ended: () => undefined,
+        revoked: () => Promise.resolve(),
+        batch: async ({ records }) => {
+          for (const { value } of records) values.push(Buffer.from(value ?? []).toString());
+        },
+      },
+    );
+    await source.stop();
+    return values;
+  }
+
+  async dispose(): Promise<void> {
+    this.#fed = true;
+    await this.#feeding?.catch(() => undefined);
+    await this.#producer.disconnect().catch(() => undefined);
+    await rm(this.cwd, { recursive: true, force: true });
+  }
+}
+
+/** What `backtest` finds in a topic or file with the config of a folder. */
+export async function replayed(from: string, cwd: string): Promise<Out[]> {
+  const replay = new Child(['backtest', '-c', 'streamgauge.yaml', '--from', from], cwd);
+  const { code } = await replay.ended;
+  if (code !== 0) throw new Error(`backtest ended with ${code}:\n${replay.said}`);
+  return outOf(linesOf(replay.out));
+}
+
+export function linesOf(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '');
+}

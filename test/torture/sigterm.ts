@@ -1,0 +1,92 @@
+/** SIGTERM in each stage: while it starts and restores, while it reads, while the broker is away, while a checkpoint is written. */
+
+import { watch } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { Child } from './child.ts';
+import { Plant } from './plant.ts';
+import { between, type Report, reportOf, type Torture } from './scenario.ts';
+
+/** A stop has 20 s (`shutdownMs` of the engine); librdkafka may keep the process for as long as its session (30 s) when the broker is away. */
+const mayTakeMs = { there: 25_000, away: 60_000 };
+
+export interface SigtermOptions {
+  readonly driver: KafkaDriver;
+  /** In each stage but the last two, of which there is a third as many. */
+  readonly each: number;
+}
+
+export async function sigterms({ broker, random, print }: Torture, { driver, each }: SigtermOptions): Promise<Report> {
+  const plant = await Plant.make({ broker, driver });
+  const slowest: Record<string, number> = {};
+  let faults = 0;
+  const stop = async (stage: string, child: Child, codes: readonly (number | null)[], withinMs: number) => {
+    const beganMs = performance.now();
+    const late = sleep(withinMs, undefined, { ref: false }).then(() => child.end('SIGKILL').then(() => true));
+    const { code, signal } = await child.end('SIGTERM');
+    const tookMs = performance.now() - beganMs;
+    void late;
+    faults++;
+    slowest[stage] = Math.max(slowest[stage] ?? 0, Math.round(tookMs));
+    if (tookMs >= withinMs) throw new Error(`${stage}: not stopped after ${withinMs} ms:\n${child.said.slice(-3000)}`);
+    // Before node has read the program, a signal is the system's.
+    if (signal === 'SIGTERM' && child.said === '') return;
+    if (!codes.includes(code)) throw new Error(`${stage}: stopped with ${code ?? signal}:\n${child.said.slice(-3000)}`);
+  };
+  try {
+    plant.startFeed();
+    for (let i = 0; i < each; i++) {
+      const child = plant.start();
+      await sleep(between(random, 30, 1_200));
+      await stop('starting', child, [0], mayTakeMs.there);
+      await plant.checkOffsets();
+    }
+    for (let i = 0; i < each; i++) {
+      const child = plant.start();
+      await child.says(/"running"/);
+      await sleep(between(random, 500, 3_000));
+      await stop('reading', child, [0], mayTakeMs.there);
+      await plant.checkOffsets();
+    }
+    for (let i = 0; i < Math.ceil(each / 3); i++) {
+      const child = plant.start();
+      await savesNext(join(plant.cwd, 'data'), child);
+      await stop('saving', child, [0], mayTakeMs.there);
+      await plant.checkOffsets();
+    }
+    for (let i = 0; i < Math.ceil(each / 3); i++) {
+      const child = plant.start();
+      await child.says(/"running"/);
+      await sleep(between(random, 1_500, 7_000));
+      await broker.halt('SIGKILL');
+      await sleep(between(random, 0, 3_000));
+      await stop('broker away', child, [0, 3, 70], mayTakeMs.away);
+      await broker.resume();
+      await plant.checkOffsets();
+      print('  SIGTERM while the broker was away');
+    }
+    await plant.drain(plant.start());
+    const took = Object.entries(slowest).map(([stage, ms]) => `${stage} ${ms} ms`);
+    return await reportOf(`SIGTERM (${driver})`, plant, faults, [`slowest stop: ${took.join(', ')}`]);
+  } finally {
+    await plant.dispose();
+  }
+}
+
+/** Resolves when something is written in the state folder after the process has begun to run. */
+async function savesNext(dir: string, child: Child): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  await child.says(/restored from the checkpoint/);
+  await new Promise<void>((resolve) => {
+    const watcher = watch(dir, { recursive: true }, () => {
+      watcher.close();
+      resolve();
+    });
+    void child.ended.then(() => {
+      watcher.close();
+      resolve();
+    });
+  });
+}
