@@ -6,10 +6,11 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bytesIn } from '../../processors/snapshot.ts';
+import { bytesIn, type Snapshot } from '../../processors/snapshot.ts';
 import { DependencyError } from '../errors.ts';
-import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint.ts';
-import { type DecodedManifest, decodeManifest, encodeManifest, formatVersion, type Manifest } from './manifest.ts';
+import type { Checkpoint, CheckpointStore, SaveSize } from './checkpoint.ts';
+import { encodeManifest, type Manifest } from './manifest.ts';
+import { newestWhole, type Place, readable } from './newest.ts';
 import { Packs, type StoredPart } from './packs.ts';
 import { hashedParts, type Part, refLists, stateBehind } from './parts.ts';
 
@@ -31,12 +32,11 @@ export function createLocalCheckpoints(options: LocalCheckpointOptions): Checkpo
   return new LocalCheckpoints(options);
 }
 
-type Readable = Exclude<DecodedManifest, { kind: 'newer' }>;
-
 class LocalCheckpoints implements CheckpointStore {
   lastSave: SaveSize | undefined;
   private readonly options: LocalCheckpointOptions;
   private readonly retryDelaysMs: readonly number[];
+  private readonly place: Place;
   private readonly packs: Packs;
   /** Number of the newest file, whole or not; undefined until one was saved. */
   private newest: number | undefined;
@@ -49,7 +49,9 @@ class LocalCheckpoints implements CheckpointStore {
   constructor(options: LocalCheckpointOptions) {
     this.options = options;
     this.retryDelaysMs = options.retryDelaysMs ?? [100, 200, 400, 800, 1600, 3200];
-    this.packs = new Packs(options.dir);
+    const { dir, identity, warn } = options;
+    this.place = { name: dir, identity, startAfresh: `move ${dir} away to start afresh`, warn };
+    this.packs = new Packs(dir);
   }
 
   /**
@@ -57,27 +59,17 @@ class LocalCheckpoints implements CheckpointStore {
    * Throws a `CheckpointError` when there are only damaged ones, or the newest whole one is of another identity or a later format.
    */
   async load(): Promise<Checkpoint | undefined> {
-    const reasons: string[] = [];
-    for (const number of (await this.numbers()).reverse()) {
-      const path = this.path(number);
-      const decoded = await this.read(number);
-      const state = decoded.kind === 'damaged' ? decoded.reason : await this.state(decoded);
-      if (decoded.kind === 'damaged' || typeof state === 'string') {
-        this.damaged.add(number);
-        reasons.push(`${path} is damaged: ${state}`);
-        continue;
-      }
-      const { positions, marks } = decoded.manifest;
-      if (reasons.length > 0) this.options.warn?.(`${reasons.join('; ')}; going on from ${path}, what was read since is read again`);
-      return { positions, marks, state };
-    }
-    if (reasons.length > 0) {
-      throw new CheckpointError([
-        ...reasons,
-        `no whole checkpoint is left in ${this.options.dir}: restore it, or move the folder away to start afresh`,
-      ]);
-    }
-    return undefined;
+    const candidates = (await this.numbers()).reverse().map((number) => ({
+      name: this.path(number),
+      read: () => this.readBytes(this.path(number)),
+      state: (manifest: Manifest) => {
+        this.packsOf.set(number, manifest.packs ?? []);
+        return this.state(manifest);
+      },
+      damaged: () => this.damaged.add(number),
+    }));
+    const found = await newestWhole(candidates, this.place);
+    return found && { positions: found.positions, marks: found.marks, state: found.state };
   }
 
   /** One after the other, so that a higher number is always the later checkpoint. */
@@ -87,29 +79,8 @@ class LocalCheckpoints implements CheckpointStore {
     return done;
   }
 
-  /** Throws a `CheckpointError` for one that is whole but must not be used. */
-  private async read(number: number): Promise<Readable> {
-    const path = this.path(number);
-    const decoded = decodeManifest(await this.readBytes(path));
-    if (decoded.kind === 'newer') {
-      throw new CheckpointError([
-        `${path} has format ${decoded.version}, this version reads up to ${formatVersion}: run the version that wrote it, or start with a new state folder`,
-      ]);
-    }
-    if (decoded.kind !== 'damaged' && decoded.manifest.identity !== this.options.identity) {
-      throw new CheckpointError([
-        `${path} belongs to ${JSON.stringify(decoded.manifest.identity)}, this deployment is ${JSON.stringify(this.options.identity)} (another hash key): ` +
-          `go back to those, or move ${this.options.dir} away to start afresh`,
-      ]);
-    }
-    if (decoded.kind !== 'damaged') this.packsOf.set(number, decoded.manifest.packs ?? []);
-    return decoded;
-  }
-
   /** Or what is wrong with it. Parts that were found whole need not be written again. */
-  private async state(decoded: Exclude<Readable, { kind: 'damaged' }>): Promise<readonly Uint8Array[] | string> {
-    if (decoded.kind === 'format 1') return [decoded.state];
-    const { lists, packs = [] } = decoded.manifest;
+  private async state({ lists, packs = [] }: Manifest): Promise<Snapshot | string> {
     const stored: ReadonlyMap<string, StoredPart> = await this.packs.read(packs);
     const parts = await stateBehind(lists, (hash) => stored.get(hash)?.bytes);
     if (typeof parts === 'string') return parts;
@@ -175,9 +146,7 @@ class LocalCheckpoints implements CheckpointStore {
     const keep = numbers.filter((number) => !this.damaged.has(number)).slice(-kept);
     const packs = new Set<number>();
     for (const number of keep) {
-      // Of one that is not ours to read, all parts might be wanted.
-      if (!this.packsOf.has(number)) await this.read(number);
-      for (const pack of this.packsOf.get(number) ?? []) packs.add(pack);
+      for (const pack of await this.packsNamedBy(number)) packs.add(pack);
     }
     for (const number of numbers) {
       if (keep.includes(number)) continue;
@@ -185,6 +154,16 @@ class LocalCheckpoints implements CheckpointStore {
       await rm(this.path(number), { force: true }).catch(() => {});
     }
     await this.packs.keepOnly(packs);
+  }
+
+  private async packsNamedBy(number: number): Promise<readonly number[]> {
+    const known = this.packsOf.get(number);
+    if (known !== undefined) return known;
+    const path = this.path(number);
+    const decoded = readable(path, await this.readBytes(path), this.place);
+    const packs = (decoded.kind === 'damaged' ? undefined : decoded.manifest.packs) ?? [];
+    this.packsOf.set(number, packs);
+    return packs;
   }
 
   private async numbers(): Promise<number[]> {
