@@ -49,6 +49,8 @@ export class Pipeline {
   readonly watermark = new Watermark();
   /** In the order of the groups. */
   readonly stages: readonly GroupStages[];
+  private readonly rules: readonly Rule[];
+  private readonly options: PipelineOptions;
   private readonly hashKey: Uint32Array;
   private readonly decoder: Decoder;
   private readonly events: EventBatch;
@@ -66,6 +68,8 @@ export class Pipeline {
   constructor(rules: readonly Rule[], options: PipelineOptions = {}) {
     const plan = new FieldPlan();
     const groups = groupRules(rules);
+    this.rules = rules;
+    this.options = options;
     this.counters = options.counters ?? new Counters();
     this.hashKey = hashKeyOf(options.hashKey ?? publishedHashKey);
     this.ruleSet = new RuleSet(
@@ -93,6 +97,11 @@ export class Pipeline {
       keyMissing: (group) => count(this.counters.keyMissing, groups[group]),
       valueMissing: (group) => count(this.counters.wrongType, groups[group]),
     };
+  }
+
+  /** One of the same rules and options, with no state; it goes on counting where this one did. */
+  emptied(): Pipeline {
+    return new Pipeline(this.rules, { ...this.options, counters: this.counters });
   }
 
   /** One partition's records in, findings out. Live runs, drains and backtests all go through here; how input is cut into batches changes nothing. */
@@ -153,6 +162,11 @@ export class Pipeline {
     const partition = this.watermark.partition(key);
     this.watermark.waitFor(partition);
     this.gaps.open(partition, dataset);
+  }
+
+  /** Nothing of a partition is known before what it brings first: windows that reach behind that are degraded. */
+  beginsLate(key: string, dataset: string): void {
+    this.gaps.open(this.watermark.partition(key), dataset);
   }
 
   /** A partition has no more records: the watermark waits for it no longer. */

@@ -24,12 +24,13 @@ import { Idleness } from './idleness.ts';
 import { inSlices } from './in-slices.ts';
 import { LossLog } from './loss-log.ts';
 import { Mutex } from './mutex.ts';
+import { lookbackMs, Rebuild } from './rebuild.ts';
 import { SampleText } from './sample-text.ts';
 import { lossFinding, outageFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown } from './shutdown.ts';
 import type { DeadLetter, DeadRecord } from './sink/dead-letter.ts';
 import type { Sink } from './sink/sink.ts';
-import type { RecordIntake, RecordLoss, Source } from './source/source.ts';
+import type { RebuildIntake, RebuildStart, RecordIntake, RecordLoss, Source } from './source/source.ts';
 
 export interface EngineParts {
   /** The first one: `reload` may put another in its place. */
@@ -89,6 +90,7 @@ export class Engine {
   private readonly positions: Record<string, number> = {};
   private readonly sourceOf = new Map<string, Source>();
   private dirty = false;
+  private rebuild: Rebuild | undefined;
   private checkpointing: Promise<void> = Promise.resolve();
   /** Those of the last checkpoint; its save has ended when the next one begins. */
   private readonly copies = new SnapshotCopies();
@@ -168,7 +170,43 @@ export class Engine {
       batch: (records) => this.inTurn(() => this.accept(source, records)),
       lost: (loss) => void this.inTurn(() => this.lost(source, loss)).catch(() => {}),
       revoked: () => this.checkpoint(),
+      ...(this.parts.checkpoints === undefined ? {} : { rebuild: this.rebuildOf(source) }),
     };
+  }
+
+  private rebuildOf(source: Source): RebuildIntake {
+    return {
+      lookbackMs: () =>
+        lookbackMs(
+          this.pipeline.stages.flatMap(({ group }) => group.rules),
+          this.options.idleMs,
+        ),
+      begin: (start) => this.inTurn(() => this.beginAnew(source, start)),
+      batch: (records) => this.inTurn(() => this.accept(source, records, true)),
+      done: (positions) =>
+        this.inTurn(async () => {
+          Object.assign(this.positions, positions);
+          this.expect(Object.keys(positions));
+          this.rebuild = undefined;
+          this.dirty = true;
+        }),
+    };
+  }
+
+  /** An empty pipeline, of which none of the source's partitions is known. */
+  private async beginAnew(source: Source, start: RebuildStart): Promise<void> {
+    const { sinks, log } = this.parts;
+    for (const key of Object.keys(this.positions)) {
+      if (!start.topics.includes(key.slice(0, key.lastIndexOf('/')))) continue;
+      delete this.positions[key];
+      this.idleness.forget(key);
+    }
+    this.pipeline = this.pipeline.emptied();
+    this.rebuild = new Rebuild(start);
+    this.expect([...Object.keys(this.positions), ...start.partitions.map(({ key }) => key)]);
+    for (const { key, whole } of start.partitions) if (!whole) this.pipeline.beginsLate(key, start.dataset);
+    for (const sink of sinks) await sink.recall?.(start.sinceMs);
+    log.info({ source: source.name, partitions: start.partitions, since: new Date(start.sinceMs) }, 'windows are made again');
   }
 
   /** These partitions are waited for until they have been silent for long enough. */
@@ -190,7 +228,8 @@ export class Engine {
     });
   }
 
-  private async accept(source: Source, batch: RecordBatch): Promise<void> {
+  /** `again`: these records have been through a pipeline before. */
+  private async accept(source: Source, batch: RecordBatch, again = false): Promise<void> {
     if (batch.records.length === 0) return;
     const { deadLetter, clock } = this.parts;
     const { pipeline } = this;
@@ -202,7 +241,7 @@ export class Engine {
     // A partition of nothing but garbage moves no watermark: it is as good as silent, and must not hold the others up for ever.
     if (pipeline.counters.events > eventsBefore) this.idleness.seen(key, this.steadyClock());
     this.lossLog.look(pipeline.counters, clock());
-    if (pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
+    if (!again && pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
     this.positions[key] = batch.records[batch.records.length - 1].offset + 1;
     this.dirty = true;
@@ -221,7 +260,8 @@ export class Engine {
   }
 
   /** Makes findings durable in every sink; while one is away it is tried again, and the sources wait. */
-  private async write(findings: readonly Finding[], batch?: RecordBatch): Promise<void> {
+  private async write(found: readonly Finding[], batch?: RecordBatch): Promise<void> {
+    const findings = this.rebuild === undefined ? found : this.rebuild.told(found, this.pipeline);
     if (findings.length === 0) return;
     await this.sampleText.fill(findings, batch);
     for (const sink of this.parts.sinks) await this.writeTo(sink, findings);
@@ -305,6 +345,7 @@ export class Engine {
   }
 
   private async tick(): Promise<void> {
+    if (this.rebuild !== undefined) return;
     const nowMs = this.parts.clock();
     const idle = this.idleness.idle(this.steadyClock());
     if (idle.length === 0) return;
@@ -331,7 +372,7 @@ export class Engine {
     let taken: Checkpoint | undefined;
     const beganMs = clock();
     await this.inTurn(async () => {
-      if (checkpoints === undefined || !this.dirty) return;
+      if (checkpoints === undefined || !this.dirty || this.rebuild !== undefined) return;
       const state = await inSlices(this.pipeline.snapshotInSlices(this.copies));
       taken = { positions: { ...this.positions }, state, marks: await this.marks() };
       this.dirty = false;

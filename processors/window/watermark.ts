@@ -53,6 +53,11 @@ export class Watermark {
     return this.newestMs[partition];
   }
 
+  /** Time of the first event seen in this partition, +Infinity before it. */
+  first(partition: number): number {
+    return this.firstMs[partition];
+  }
+
   observe(partition: number, timeMs: number): void {
     this.waitedFor[partition] = 1;
     const before = this.newestMs[partition];

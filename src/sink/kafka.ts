@@ -92,6 +92,15 @@ export class KafkaSink implements Sink {
     if (size > 0) this.#options.log?.info({ sink: this.name, findings: size }, 'written after the checkpoint: not written again');
   }
 
+  async recall(sinceMs: number): Promise<void> {
+    // Another process may have written until it was ended, a moment ago.
+    this.#lookUntilMs = Math.max(this.#lookUntilMs, performance.now() + lookAgainForMs);
+    await this.#persist('read what was written lately to', async () => {
+      await this.#tail.goBackTo(sinceMs);
+      await this.#tail.catchUp(({ value }) => this.#remember(value === null ? undefined : writtenFinding(value.toString())));
+    });
+  }
+
   async close(): Promise<void> {
     await this.#writer.close();
     await this.#tail.close().catch(() => undefined);

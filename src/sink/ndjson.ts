@@ -11,6 +11,9 @@ export class OutputClosedError extends Error {
   override name = 'OutputClosedError';
 }
 
+/** How much of the end of a file is looked at for what may come again: findings say nothing of when they were written. */
+const recalledBytes = 64 * 1024 ** 2;
+
 export interface FileSinkOptions extends AppendFileOptions {
   readonly warn?: (message: string) => void;
 }
@@ -46,6 +49,15 @@ export function createFileSink(options: FileSinkOptions): Sink {
       if (now.bytes === 0) return;
       const same = now.inode === inode && now.bytes >= bytes;
       for await (const line of file.linesFrom(same ? bytes : 0)) {
+        const written = writtenFinding(line);
+        if (written !== undefined) repeats.remember(written);
+      }
+    },
+    recall: async () => {
+      const { bytes } = await file.extent();
+      if (bytes === 0) return;
+      // The first line of a tail may be half a line, which is none.
+      for await (const line of file.linesFrom(Math.max(0, bytes - recalledBytes))) {
         const written = writtenFinding(line);
         if (written !== undefined) repeats.remember(written);
       }

@@ -16,6 +16,11 @@ export interface Sink {
    * it, written before a crash, is not written again when it comes again.
    */
   resume?(mark: string | undefined): Promise<void>;
+  /**
+   * Between two writes: the windows since then are made again. What was written at or after this time, by whomever, is not written again
+   * when it comes again. Left out by a sink that cannot tell.
+   */
+  recall?(sinceMs: number): Promise<void>;
   close(): Promise<void>;
   health(): SinkHealth;
 }

@@ -1,7 +1,7 @@
 /** How far a topic is known that we write to, by partition; and reading what lies past that, whoever wrote it. */
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { partitionKey } from '../../processors/record.ts';
-import { KafkaReader } from '../source/kafka/kafka-reader.ts';
+import { KafkaReader, type OffsetAt } from '../source/kafka/kafka-reader.ts';
 import type { TopicEnds } from './kafka-producer.ts';
 
 const fetchBytes = 1024 * 1024;
@@ -48,6 +48,11 @@ export class TopicTail {
     }
   }
 
+  /** Goes back to what came at this time, by the broker's index, or later. */
+  async goBackTo(timestampMs: number): Promise<void> {
+    for (const [partition, offset] of await this.offsets({ timestampMs })) this.ends.set(partition, offset);
+  }
+
   /** Reads up to the ends that the partitions have now, which are known then. May be called again when it was rejected. */
   async catchUp(each: (message: KafkaMessage) => void): Promise<void> {
     for (const [partition, end] of await this.offsets('latest')) {
@@ -69,9 +74,9 @@ export class TopicTail {
     return Object.fromEntries(this.ends);
   }
 
-  private async offsets(at: 'earliest' | 'latest'): Promise<Map<number, number>> {
+  private async offsets(at: OffsetAt): Promise<Map<number, number>> {
     // The topic may have grown.
-    if (at === 'latest') await this.reader.refresh();
+    if (at !== 'earliest') await this.reader.refresh();
     const partitions = this.reader.partitions(this.topic).map((partition) => ({ topic: this.topic, partition }));
     const found = await this.reader.offsets(partitions, at);
     return new Map(

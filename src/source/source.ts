@@ -51,6 +51,34 @@ export interface RecordIntake {
   lost?(loss: RecordLoss): void;
   /** Partitions this process is about to lose; resolves when what they led to is durable and committed. */
   revoked(partitions: readonly string[]): Promise<void>;
+  /** Left out by an intake that keeps no windows. */
+  readonly rebuild?: RebuildIntake;
+}
+
+/**
+ * Windows made again from the records of a while. The state of an intake is made of what it was given, so when a source gets partitions that
+ * another process has worked on, or loses some that it had, its windows hold too little or too much, and nobody can hand them over.
+ * Duty of a source: `begin`; `batch` with what each partition that it holds now had in `lookbackMs` up to where it goes on, as evenly in
+ * time as it can, one batch at a time; `done`; and only then something new. One that is given up ends with the next `begin`.
+ * Duty of the intake: until `done` nothing is committed; what was told before is not told again.
+ */
+export interface RebuildIntake {
+  /** By the timestamps of records. */
+  lookbackMs(): number;
+  begin(from: RebuildStart): Promise<void>;
+  batch(records: RecordBatch): Promise<void>;
+  /** Where each partition goes on. */
+  done(positions: Positions): Promise<void>;
+}
+
+export interface RebuildStart {
+  /** All topics of the source: what was known of others of their partitions is forgotten. */
+  readonly topics: readonly string[];
+  readonly dataset: string;
+  /** `whole`: from the partition's very first record. */
+  readonly partitions: readonly { readonly key: string; readonly whole: boolean }[];
+  /** Timestamp from which on the first of them is read; findings from there on come again. */
+  readonly sinceMs: number;
 }
 
 export interface RecordLoss {

@@ -8,6 +8,7 @@ export class HandInQueue {
   #current: Promise<void> | undefined;
   #inHand: Promise<void> | undefined;
   #closed = false;
+  #held = false;
   #waiting: (() => void)[] = [];
   /** Records that wait, without those of the batch in hand. */
   records = 0;
@@ -26,7 +27,18 @@ export class HandInQueue {
     if (this.#closed) return;
     this.#batches.push(batch);
     this.records += batch.records.length;
-    this.#current ??= this.#work();
+    if (!this.#held) this.#current ??= this.#work();
+  }
+
+  /** What is added waits until `release`. Resolves when the batch in hand is done. */
+  async hold(): Promise<void> {
+    this.#held = true;
+    await this.#inHand;
+  }
+
+  release(): void {
+    this.#held = false;
+    if (this.#batches.length > 0 && !this.#closed) this.#current ??= this.#work();
   }
 
   /** Takes out what waits of these partitions; resolves when the batch in hand is done, whichever it is of. */
@@ -63,7 +75,9 @@ export class HandInQueue {
 
   async #work(): Promise<void> {
     try {
-      for (let batch = this.#batches.shift(); batch !== undefined; batch = this.#batches.shift()) {
+      while (!this.#held) {
+        const batch = this.#batches.shift();
+        if (batch === undefined) break;
         this.records -= batch.records.length;
         const handed = this.#handIn(batch);
         this.#inHand = handed.catch(() => undefined);

@@ -4,6 +4,7 @@ import type { Positions } from '../source.ts';
 import { outageForMsDefault, persist } from './kafka-client.ts';
 import type { KafkaSourceOptions } from './kafka-options.ts';
 import type { KafkaReader, TopicPartition } from './kafka-reader.ts';
+import type { KafkaRebuild } from './kafka-rebuild.ts';
 import { safeOffset } from './kafka-record.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
 
@@ -14,6 +15,8 @@ export interface Held extends TopicPartition {
   end: number;
   /** False until `next` is known: nothing is handed in before. */
   started: boolean;
+  /** Another member has worked on it since it was part of our state, or always has. */
+  foreign: boolean;
 }
 
 /** Offsets by partition key. */
@@ -29,6 +32,8 @@ export class GroupPartitions {
   readonly #topics: KafkaTopics;
   readonly #reader: KafkaReader;
   readonly #positions: Positions;
+  /** Of a source whose windows can be made again. */
+  readonly #rebuild: Pick<KafkaRebuild, 'has'> | undefined;
   /** How far each partition was when it was given up last. */
   readonly #before = new Map<string, number>();
   /** By partition key. */
@@ -36,7 +41,14 @@ export class GroupPartitions {
   #generation = 0;
   #joins = 0;
 
-  constructor(options: KafkaSourceOptions, topics: KafkaTopics, reader: KafkaReader, positions: Positions) {
+  constructor(
+    options: KafkaSourceOptions,
+    topics: KafkaTopics,
+    reader: KafkaReader,
+    positions: Positions,
+    rebuild?: Pick<KafkaRebuild, 'has'>,
+  ) {
+    this.#rebuild = rebuild;
     this.#options = options;
     this.#topics = topics;
     this.#reader = reader;
@@ -48,6 +60,11 @@ export class GroupPartitions {
     let sum: number | undefined;
     for (const held of this.held.values()) if (held.started) sum = (sum ?? 0) + Math.max(0, held.end - held.next);
     return sum;
+  }
+
+  /** Since then without a break. */
+  holds(held: Held): boolean {
+    return this.held.get(partitionKey(held.topic, held.partition)) === held;
   }
 
   /** These partitions, or all of them. */
@@ -76,12 +93,12 @@ export class GroupPartitions {
    */
   async add(assigned: readonly TopicPartition[], commitStart: (positions: Positions) => void): Promise<Held[]> {
     const first = this.#joins++ === 0;
-    const added = assigned.map(({ topic, partition }): Held => ({ topic, partition, next: 0, end: 0, started: false }));
+    const added = assigned.map(({ topic, partition }): Held => ({ topic, partition, next: 0, end: 0, started: false, foreign: false }));
     for (const held of added) this.held.set(partitionKey(held.topic, held.partition), held);
     if (added.length === 0) return added;
     const { outageForMs = outageForMsDefault } = this.#options;
     const known = await persist(this.#options, `find where to begin in ${this.#topics}`, outageForMs, () => this.#lookUp(added));
-    const taken = added.filter((held) => this.held.get(partitionKey(held.topic, held.partition)) === held);
+    const taken = added.filter((held) => this.holds(held));
     const alone = taken.length === this.#topics.partitionCount;
     const fresh: Record<string, number> = {};
     for (const held of taken) this.#begin(held, known, first && alone, fresh);
@@ -107,6 +124,10 @@ export class GroupPartitions {
     const earliest = known.earliest.get(key) ?? 0;
     const before = this.#before.get(key);
     const commit = known.committed.get(key);
+    const chosen = (this.#options.from ?? 'committed') !== 'committed';
+    const inState = this.#rebuild?.has(key) ? (before ?? this.#positions[key]) : undefined;
+    const beginsAnew = inState === undefined && before === undefined && chosen && startsOver;
+    held.foreign = commit !== undefined && !beginsAnew && commit > (inState ?? earliest);
     // What came into being while we run is read from its beginning: `latest` means the end as it was at the start.
     const from = this.#topics.isNew(key) ? earliest : (known.from.get(key) ?? earliest);
     held.end = known.latest.get(key) ?? earliest;
@@ -114,9 +135,9 @@ export class GroupPartitions {
       // Another member may have had it since, and gone further.
       held.next = Math.max(before, commit ?? 0);
     } else if (this.#positions[key] !== undefined) {
-      held.next = this.#positions[key];
+      // Where others went further, their records are in no window of ours: they are read again with those before them.
+      held.next = this.#rebuild === undefined ? this.#positions[key] : Math.max(this.#positions[key], commit ?? 0);
     } else {
-      const chosen = (this.#options.from ?? 'committed') !== 'committed';
       held.next = chosen && startsOver ? from : (commit ?? from);
       if (chosen && (startsOver || commit === undefined)) fresh[key] = held.next;
     }

@@ -13,6 +13,7 @@ import { GroupPartitions, type Held } from './kafka-group-partitions.ts';
 import { createMember, heartbeatMs, type Member } from './kafka-member.ts';
 import { type KafkaSourceOptions, maxBatchRecordsDefault, topicRefreshMsDefault } from './kafka-options.ts';
 import type { KafkaReader } from './kafka-reader.ts';
+import { KafkaRebuild } from './kafka-rebuild.ts';
 import { safeOffset, toRecords } from './kafka-record.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
 
@@ -31,6 +32,7 @@ export class KafkaGroup {
   readonly #topics: KafkaTopics;
   #subscribed: readonly string[] = [];
   readonly #partitions: GroupPartitions;
+  readonly #rebuild: KafkaRebuild;
   #session: Member | undefined;
   #memberId: string | undefined;
   #beat: (() => Promise<void>) | undefined;
@@ -63,11 +65,12 @@ export class KafkaGroup {
     this.#into = into;
     this.#topics = topics;
     this.#reader = reader;
-    this.#partitions = new GroupPartitions(options, topics, reader, positions);
+    this.#rebuild = new KafkaRebuild(options, topics, reader, positions, into);
+    this.#partitions = new GroupPartitions(options, topics, reader, positions, this.#into.rebuild && this.#rebuild);
   }
 
   get problem(): string | undefined {
-    return this.#problem ?? (this.#rejoining ? 'rebalancing' : undefined);
+    return this.#problem ?? (this.#rejoining || this.#rebuild.running ? 'rebalancing' : undefined);
   }
 
   lag(): number | undefined {
@@ -186,6 +189,7 @@ export class KafkaGroup {
     this.#rejoining = true;
     this.#revoking ??= (async () => {
       try {
+        await this.#rebuild.abandon();
         while (this.#handing > 0) await new Promise<void>((resolve) => this.#settled.push(resolve));
         if (!this.#failure) await this.#into.revoked([...this.#partitions.held.keys()]);
       } catch (error) {
@@ -211,6 +215,8 @@ export class KafkaGroup {
       const started = await this.#partitions.take(assignment, commitStart);
       if (!started || this.#session?.consumer !== consumer) return;
       this.#into.partitions(started.map(({ topic, partition }) => partitionKey(topic, partition)));
+      if (this.#rebuild.neededFor(started)) await this.#rebuild.run(started);
+      if (this.#session?.consumer !== consumer || started.some((held) => !this.#partitions.holds(held))) return;
       for (const { topic, partition, next } of started) consumer.seek({ topic, partition, offset: String(next) });
       if (assigned.length > 0) consumer.resume(assigned);
     };

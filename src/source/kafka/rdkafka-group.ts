@@ -1,12 +1,9 @@
 /**
- * Reading as a member of a consumer group, over librdkafka: `consume(n)` in rounds, never its flowing mode, which has no back-pressure.
+ * Reading as a member of a consumer group, over librdkafka, in rounds (`rdkafka-rounds.ts`), never its flowing mode, which has no back-pressure.
  *
  * Rebalances are cooperative (cooperative-sticky, or KIP-848): only what moves is revoked, and the rest goes on. librdkafka waits for
  * `incrementalAssign` and `incrementalUnassign`, so the engine makes durable and commits before partitions go, and the places to begin are
- * looked up before records come. Both are called between two rounds only, so that no round has records of two assignments.
- *
- * Rounds go on while a batch is with the engine, because rebalances and the answers to commits come through them; what they bring waits
- * in a bounded queue, and past its bound the partitions are paused.
+ * looked up before records come.
  */
 import { partitionKey, type RecordBatch } from '../../../processors/record.ts';
 import { DependencyError } from '../../errors.ts';
@@ -15,8 +12,9 @@ import { HandInQueue } from './hand-in-queue.ts';
 import { connectForMsDefault, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
 import { GroupPartitions } from './kafka-group-partitions.ts';
 import { heartbeatMs } from './kafka-member.ts';
-import { type KafkaSourceOptions, maxBatchRecordsDefault, topicRefreshMsDefault } from './kafka-options.ts';
+import { type KafkaSourceOptions, topicRefreshMsDefault } from './kafka-options.ts';
 import type { KafkaReader } from './kafka-reader.ts';
+import { KafkaRebuild } from './kafka-rebuild.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
 import {
   connectRd,
@@ -29,12 +27,8 @@ import {
   rdFailure,
 } from './rdkafka-client.ts';
 import { commitAndWait, commitAnswerMs, type OffsetCommits } from './rdkafka-commit.ts';
-import { toBatches } from './rdkafka-record.ts';
+import { RdkafkaRounds, roundMs } from './rdkafka-rounds.ts';
 
-/** How long a round waits for a first record, and so how long a stop or a commit may take. */
-const roundMs = 100;
-/** How long the engine may take with what is there before rounds go on beside it. */
-const settleMs = 500;
 /** How long a stop may be held up by a commit, and then by leaving the group, while the broker is away. */
 const stopForMs = 8_000;
 const leaveForMs = 4_000;
@@ -48,18 +42,19 @@ export class RdkafkaGroup {
   readonly #topics: KafkaTopics;
   readonly #into: RecordIntake;
   readonly #partitions: GroupPartitions;
+  readonly #rebuild: KafkaRebuild;
   readonly #queue: HandInQueue;
   readonly #commitAnswers: OffsetCommits = new Set();
   #consumer: RdConsumer | undefined;
+  #rounds: RdkafkaRounds | undefined;
   #subscribed: readonly string[] = [];
   /** Revoked or being so: what still comes of them is left out. */
   readonly #leaving = new Set<string>();
-  /** To be done between two rounds. */
-  #between: (() => void)[] = [];
   #changes: Promise<void> = Promise.resolve();
   #changing = 0;
+  /** Counts the changes that were asked for. */
+  #generation = 0;
   #commits: Promise<void> = Promise.resolve();
-  #paused: RdPartition[] = [];
   #failure: { error: unknown } | undefined;
   #stopping = false;
   #over = false;
@@ -85,7 +80,8 @@ export class RdkafkaGroup {
     this.#topics = topics;
     this.#reader = reader;
     this.#into = into;
-    this.#partitions = new GroupPartitions(options, topics, reader, positions);
+    this.#rebuild = new KafkaRebuild(options, topics, reader, positions, into);
+    this.#partitions = new GroupPartitions(options, topics, reader, positions, into.rebuild && this.#rebuild);
     this.#queue = new HandInQueue(
       (batch) => this.#handIn(batch),
       (error) => this.#fail(error),
@@ -93,7 +89,7 @@ export class RdkafkaGroup {
   }
 
   get problem(): string | undefined {
-    return this.#problem ?? (this.#changing > 0 ? 'rebalancing' : undefined);
+    return this.#problem ?? (this.#changing > 0 || this.#rebuild.running ? 'rebalancing' : undefined);
   }
 
   lag(): number | undefined {
@@ -105,16 +101,18 @@ export class RdkafkaGroup {
     const { topicRefreshMs = topicRefreshMsDefault, connectForMs = connectForMsDefault } = this.#options;
     const consumer = await persist(this.#options, `join group ${this.#options.group}`, connectForMs, () => this.#connect());
     this.#consumer = consumer;
+    const rounds = this.#roundsOf(consumer);
     const look = setInterval(() => void this.#look(), heartbeatMs(this.#options));
     const scan = setInterval(() => void this.#resubscribe(consumer), topicRefreshMs);
     try {
       this.#subscribed = this.#topics.names;
       consumer.subscribe(this.#subscribed);
-      await this.#rounds(consumer);
+      await rounds.run();
     } finally {
       this.#over = true;
       clearInterval(look);
       clearInterval(scan);
+      await this.#rebuild.abandon();
       await this.#queue.close();
       this.#partitions.giveUp();
       await this.#disconnect(consumer);
@@ -130,6 +128,7 @@ export class RdkafkaGroup {
     const held = () => [...this.#partitions.held.values()].map(({ topic, partition }) => ({ topic, partition }));
     await this.#change(() => this.#revoke(held()));
     this.#over = true;
+    this.#rounds?.end();
     this.#queue.nudge();
   }
 
@@ -156,51 +155,22 @@ export class RdkafkaGroup {
     return consumer;
   }
 
-  async #rounds(consumer: RdConsumer): Promise<void> {
-    const { maxBatchRecords = maxBatchRecordsDefault } = this.#options;
-    const count = Math.max(maxBatchRecords, 1_000);
-    let round = this.#consume(consumer, count);
-    while (!this.#over && !this.#failure) {
-      const messages = await round;
-      for (const batch of toBatches(messages, this.#options, maxBatchRecords)) this.#enqueue(batch);
-      for (const act of this.#between.splice(0)) act();
-      this.#balance(consumer, count);
-      // The next round runs while the engine works.
-      round = this.#consume(consumer, count);
-      if (this.#changing === 0 && this.#commitAnswers.size === 0) await this.#queue.settled(settleMs);
-    }
-    await round;
-    for (const act of this.#between.splice(0)) act();
-  }
-
-  #consume(consumer: RdConsumer, count: number) {
-    return new Promise<Parameters<typeof toBatches>[0]>((resolve) => {
-      consumer.consume(count, (error, messages = []) => {
-        if (error) this.#trouble(error, true);
-        else if (messages.length > 0) this.#up();
-        resolve(messages);
-      });
+  #roundsOf(consumer: RdConsumer): RdkafkaRounds {
+    this.#rounds = new RdkafkaRounds(consumer, this.#queue, this.#options, {
+      batch: (batch) => this.#enqueue(batch),
+      alive: () => this.#up(),
+      refused: (error) => this.#trouble(error, true),
+      awaited: () => this.#changing > 0 || this.#commitAnswers.size > 0,
+      reading: () =>
+        [...this.#partitions.held.values()].filter(({ started }) => started).map(({ topic, partition }) => ({ topic, partition })),
     });
+    return this.#rounds;
   }
 
   #enqueue(batch: RecordBatch): void {
     const key = partitionKey(batch.topic, batch.partition);
     if (this.#stopping || this.#leaving.has(key) || !this.#partitions.held.get(key)?.started) return;
     this.#queue.add(batch);
-  }
-
-  /** Pauses what is held once enough waits, and resumes it when nothing does. */
-  #balance(consumer: RdConsumer, count: number): void {
-    if (this.#paused.length === 0 && this.#queue.records > 2 * count) {
-      this.#paused = [...this.#partitions.held.values()]
-        .filter(({ started }) => started)
-        .map(({ topic, partition }) => ({ topic, partition }));
-      consumer.pause(this.#paused);
-    } else if (this.#paused.length > 0 && this.#queue.records === 0) {
-      const ours = this.#paused.filter(({ topic, partition }) => this.#partitions.held.has(partitionKey(topic, partition)));
-      this.#paused = [];
-      if (ours.length > 0) consumer.resume(ours);
-    }
   }
 
   async #handIn(batch: RecordBatch): Promise<void> {
@@ -230,9 +200,12 @@ export class RdkafkaGroup {
   /** One change of the assignment at a time. What it rejects with ends the run. */
   #change(change: () => Promise<void>): Promise<void> {
     this.#changing++;
+    const generation = ++this.#generation;
     this.#queue.nudge();
     this.#changes = this.#changes
+      .then(() => this.#rebuild.abandon())
       .then(change)
+      .then(() => void this.#makeWindowsWhole(generation))
       .catch((error) => this.#fail(error))
       .finally(() => this.#changing--);
     return this.#changes;
@@ -262,20 +235,22 @@ export class RdkafkaGroup {
     if (revoked.length > 0) await this.#atRest(() => attempt(() => this.#consumer?.incrementalUnassign(revoked)));
   }
 
-  /** Resolves when it was done, between two rounds; what it throws is the rejection. */
+  /** After a change: windows are made again where they have to be, and nothing new is handed in until they are whole. */
+  async #makeWindowsWhole(generation: number): Promise<void> {
+    try {
+      await this.#queue.hold();
+      // Another change is on its way, and does this when it is done.
+      if (generation !== this.#generation || this.#stopping || this.#over || this.#failure) return;
+      const held = [...this.#partitions.held.values()];
+      if (this.#rebuild.neededFor(held)) await this.#rebuild.run(held);
+      if (this.#rebuild.whole) this.#queue.release();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   #atRest(act: () => void): Promise<void> {
-    if (this.#over || this.#failure) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#between.push(() => {
-        try {
-          act();
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-      });
-      this.#queue.nudge();
-    });
+    return this.#failure || this.#over ? Promise.resolve() : (this.#rounds?.atRest(act) ?? Promise.resolve());
   }
 
   async #commitNow(positions: Positions): Promise<void> {
@@ -352,8 +327,7 @@ export class RdkafkaGroup {
 
   #fail(error: unknown): void {
     this.#failure ??= { error };
-    for (const act of this.#between.splice(0)) attempt(act);
-    this.#queue.nudge();
+    this.#rounds?.end();
   }
 
   /** While the broker is away librdkafka tries to leave until the session is over: so long the process cannot end, but nobody waits for it. */
