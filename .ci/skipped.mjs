@@ -5,7 +5,7 @@ import { relative } from 'node:path';
 
 const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 const canRun = [
-  { suite: /integration\/kafka/, when: has('java') && has('mvn'), needs: 'Java and Maven' },
+  { suite: /integration\/(kafka|crash)/, when: has('java') && has('mvn'), needs: 'Java and Maven' },
   { suite: /integration\/(loki|alerting)/, when: has('go') && has('prometheus-alertmanager'), needs: 'Go and Alertmanager' },
   {
     suite: /integration\/crowdsec|sketch\/(postgres-hll|vectors)|measure\/windows/,

@@ -55,7 +55,7 @@ class Sender {
   async post(records: readonly LoadRecord[]): Promise<void> {
     const lines = records.map(({ value }) => value);
     this.sent.push(...lines);
-    for (let attempt = 0; ; attempt++) {
+    for (;;) {
       try {
         const answer = await fetch(this.#url, { method: 'POST', body: `${lines.join('\n')}\n`, signal: AbortSignal.timeout(6_000) });
         await answer.arrayBuffer();

@@ -17,6 +17,8 @@ export class Load {
   readonly #startMs: number;
   readonly #stepMs: number;
   made = 0;
+  /** Of what `last` gave. */
+  lastMs = Number.NaN;
 
   /** `stepMs`: event time between two records. */
   constructor(startMs = Date.parse('2026-01-05T12:00:00Z'), stepMs = 50) {
@@ -31,6 +33,7 @@ export class Load {
   /** One for every partition, an hour later: they close what is open. */
   last(): LoadRecord[] {
     const timestampMs = this.#timeMs() + 3_600_000;
+    this.lastMs = timestampMs;
     return Array.from({ length: partitions }, (_, partition) => ({ partition, value: event(timestampMs, '192.0.2.99', 0), timestampMs }));
   }
 
