@@ -14,6 +14,15 @@ const canRun = [
   },
 ];
 
+/** Tests of which not a single one may be left out where what they need is there. */
+const mustRun = [
+  {
+    test: 'node-rdkafka loads wherever it could be built',
+    when: ['c++', 'make', 'python3'].every(has),
+    needs: 'a compiler, make and Python',
+  },
+];
+
 const { testResults } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 let wrong = 0;
 for (const { name, assertionResults } of testResults) {
@@ -26,5 +35,15 @@ for (const { name, assertionResults } of testResults) {
     console.log(`${file} was skipped whole, although ${rule.needs} are here`);
     wrong++;
   }
+}
+const passed = new Set(
+  testResults.flatMap(({ assertionResults }) =>
+    assertionResults.filter(({ status }) => status === 'passed').map(({ fullName }) => fullName.trim()),
+  ),
+);
+for (const { test, when, needs } of mustRun) {
+  if (!when || passed.has(test)) continue;
+  console.log(`"${test}" did not pass, although ${needs} are here`);
+  wrong++;
 }
 process.exit(wrong === 0 ? 0 : 1);
