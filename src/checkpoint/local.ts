@@ -89,7 +89,7 @@ class LocalCheckpoints implements CheckpointStore {
   }
 
   private async saveWithRetry({ positions, marks, state }: Checkpoint): Promise<void> {
-    const parts = await hashedParts(state);
+    const parts = await hashedParts(state.filter(({ length }) => length > 0));
     const lists = await refLists(parts);
     const manifest = { identity: this.options.identity, positions, marks, stateBytes: bytesIn(state), lists };
     for (let attempt = 0; ; attempt++) {

@@ -1,4 +1,4 @@
-/** The laws of sources and sinks, on a real broker. */
+/** The laws of sources, sinks and checkpoints, on a real broker. */
 import { randomBytes } from 'node:crypto';
 import { Kafka, logLevel, Partitioners, type Producer } from 'kafkajs';
 import { afterAll, beforeAll, describe } from 'vitest';
@@ -11,6 +11,7 @@ import { sinkLaws } from '../contracts/sink-laws.ts';
 import { sourceLaws } from '../contracts/source-laws.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
+import { topicCheckpointTests } from './checkpoint-topic-tests.ts';
 
 const unavailable = kafkaUnavailable();
 if (unavailable) console.log(`skipped: ${unavailable}`);
@@ -104,4 +105,6 @@ describe.skipIf(unavailable)('the laws', { timeout: 40_000 }, () => {
       };
     });
   }
+
+  topicCheckpointTests(() => broker);
 });
