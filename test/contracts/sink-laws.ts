@@ -109,6 +109,45 @@ export function sinkLaws(name: string, makeHarness: () => Promise<SinkHarness>, 
     if (!options.keepsOne) expect(stored.length).toBe(5);
   });
 
+  law('leaves out what was written past the mark it goes on from, once, whatever its bytes', async (harness) => {
+    const killed = harness.sink();
+    await killed.open();
+    if (killed.mark === undefined) return expect(killed.resume).toBeUndefined();
+    await killed.write(findings(2));
+    const mark = await killed.mark();
+    await killed.write(findings(5, 2));
+    // The text of a sample may be gone by the time it is read again.
+    const again = findings(8, 2).map((finding) => ({ ...finding, samples: [] }));
+    const next = harness.sink();
+    await next.open();
+    await next.resume?.(mark);
+    await next.write(again.slice(0, 3));
+    expect((await harness.stored()).map(({ id }) => id)).toEqual(ids(7));
+    // Killed again, before the replay has passed what was written: its mark knows what is still to come again.
+    const mark2 = await next.mark?.();
+    const third = harness.sink();
+    await third.open();
+    await third.resume?.(mark2);
+    await third.write(again.slice(3));
+    expect((await harness.stored()).map(({ id }) => id)).toEqual(ids(10));
+    await third.write([sampleFinding(9)]);
+    expect((await harness.stored()).length).toBe(options.keepsOne ? 10 : 11);
+    for (const sink of [killed, next, third]) await sink.close();
+  });
+
+  law('leaves out nothing when it goes on from no mark', async (harness) => {
+    const before = harness.sink();
+    await before.open();
+    await before.write(findings(3));
+    await before.close();
+    const sink = harness.sink();
+    await sink.open();
+    await sink.resume?.(undefined);
+    await sink.write([...findings(1), sampleFinding(1, 'close')]);
+    expect((await harness.stored()).length).toBe(options.keepsOne ? 4 : 5);
+    await sink.close();
+  });
+
   law('says how it is before it is opened, while it is open and after', async (harness) => {
     const sink = harness.sink();
     expect(typeof sink.health().ok).toBe('boolean');
