@@ -68,6 +68,24 @@ const deadLetterKafka = z.union(
   },
 );
 
+const stateKafka = z.union(
+  [
+    topic.transform((name) => ({ topic: name })),
+    strict({
+      topic: topic.describe('Its name. It must be there, with `cleanup.policy=compact`; one partition is enough.'),
+      group: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Whose checkpoints these are among others in the topic. Default: the group of the first Kafka source, else `streamgauge`.',
+        ),
+      ...connection,
+    }),
+  ],
+  { error: 'a topic, or a map of topic and brokers' },
+);
+
 export const configSchema = strict({
   rules: z.array(z.string().min(1)).default(['builtin']).describe('Folders of rules; `builtin` are the ones that ship.'),
   sources: z
@@ -76,12 +94,11 @@ export const configSchema = strict({
     .optional()
     .describe('Where records come from. Default: the drains /drain/logplex, /v1/logs and /drain/json.'),
   sinks: z.array(sink).min(1).optional().describe('Where findings go. Default: findings.jsonl in the state folder.'),
-  state: oneOf(
-    'place',
-    { dir: z.string().min(1).optional().describe('A folder.'), kafka: topic.optional().describe('A compacted topic; not built yet.') },
-    {},
-  )
-    .default({ dir: './data' })
+  state: strict({
+    dir: z.string().min(1).default('./data').describe('A folder: journals, queues, and checkpoints where `kafka` is not there for them.'),
+    kafka: stateKafka.optional().describe('A compacted topic for checkpoints, so that a run can go on from them on another machine.'),
+  })
+    .prefault({})
     .describe('Where checkpoints and journals are kept.'),
   deadLetter: oneOf(
     'place',
@@ -127,7 +144,6 @@ export type ConfigFields = z.output<typeof configSchema>;
 export function notYetInConfig(config: ConfigFields): Fault[] {
   const faults: Fault[] = [];
   const refuse = (path: PropertyKey[], what: string) => faults.push({ path, text: `not yet: ${what} is not built in this version` });
-  if (config.state.kafka !== undefined) refuse(['state', 'kafka'], 'state in `kafka`');
   for (const [id, { detect }] of Object.entries(config.overrides)) {
     if (detect === undefined) continue;
     for (const detector of 'all' in detect ? detect.all : [detect.one]) {

@@ -27,7 +27,11 @@ export interface Config {
   readonly rules: readonly string[];
   readonly sources: readonly SourceConfig[];
   readonly sinks: readonly SinkConfig[];
-  readonly state: { readonly dir: string };
+  readonly state: {
+    readonly dir: string;
+    /** Where checkpoints are kept instead. */
+    readonly kafka?: { readonly topic: string; readonly group: string } & KafkaConnectionConfig;
+  };
   readonly deadLetter:
     | { readonly kind: 'file'; readonly path: string }
     | ({ readonly kind: 'kafka'; readonly topic: string } & KafkaConnectionConfig);
@@ -220,6 +224,9 @@ function faultsBetween(fields: ConfigFields): Fault[] {
   for (const [index, { kafka }] of (fields.sinks ?? []).entries()) {
     if (kafka !== undefined && kafka.brokers === undefined) faults.push({ path: ['sinks', index, 'kafka'], text: lacking });
   }
+  const stateKafka = fields.state.kafka;
+  if (stateKafka !== undefined && !('brokers' in stateKafka && stateKafka.brokers))
+    faults.push({ path: ['state', 'kafka'], text: lacking });
   const { kafka } = fields.deadLetter ?? {};
   if (kafka !== undefined && !('brokers' in kafka && kafka.brokers)) faults.push({ path: ['deadLetter', 'kafka'], text: lacking });
   return faults;
@@ -249,7 +256,7 @@ function configOf(
   overrideAt: (id: string) => string,
 ): Omit<Config, 'secretFiles'> {
   const absolute = (path: string) => resolve(baseDir, path);
-  const dir = absolute(fields.state.dir ?? './data');
+  const dir = absolute(fields.state.dir);
   const sources = fields.sources === undefined ? defaultDrains : sourcesOf(fields.sources, absolute);
   const shared = sources.find((source) => source.kind === 'kafka');
   const { deadLetter, hashKey, http, overrides, time } = fields;
@@ -258,7 +265,7 @@ function configOf(
     rules: fields.rules.map((folder) => (folder === 'builtin' ? folder : absolute(folder))),
     sources,
     sinks: sinksOf(fields.sinks, shared, absolute) ?? [{ kind: 'file', path: join(dir, 'findings.jsonl') }],
-    state: { dir },
+    state: { dir, ...stateInKafka(fields.state.kafka, shared, absolute) },
     deadLetter:
       deadLetter?.kafka === undefined
         ? { kind: 'file', path: deadLetter?.file === undefined ? join(dir, 'dead-letter.jsonl') : absolute(deadLetter.file) }
@@ -329,6 +336,17 @@ function sinksOf(
     const { url, labels, tenant, auth, token, maxAge, group } = loki;
     return { kind: 'loki', url, labels, tenant, auth, token, maxAgeMs: maxAge, from: log && { ...log, group } };
   });
+}
+
+/** Beside its source's group, a deployment needs no name of its own. */
+function stateInKafka(
+  fields: ConfigFields['state']['kafka'],
+  shared: KafkaSourceConfig | undefined,
+  absolute: Absolute,
+): Pick<Config['state'], 'kafka'> {
+  if (fields === undefined) return {};
+  const group = ('group' in fields ? fields.group : undefined) ?? shared?.group ?? 'streamgauge';
+  return { kafka: { topic: fields.topic, group, ...connectionOf({ driver: 'auto', ...fields }, shared, absolute) } };
 }
 
 type ConnectionFields = Pick<NonNullable<SinkFields['kafka']>, 'driver' | 'sasl' | 'tls' | 'clientId'> & { brokers?: string[] };

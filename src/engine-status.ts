@@ -29,7 +29,12 @@ export function statusOf({ engine, sources, sinks, reasons }: Observed): Status 
         return { name: sink.name, health: outage === undefined ? health : { ...health, ok: false, kept: false, reason: outage } };
       });
     },
-    reasons: (): HealthReason[] => [...engine.lossLog.reasons(Date.now()), ...spentBudgets(engine.pipeline), ...(reasons?.() ?? [])],
+    reasons: (): HealthReason[] => [
+      ...engine.lossLog.reasons(Date.now()),
+      ...spentBudgets(engine.pipeline),
+      ...failedRules(engine.pipeline),
+      ...(reasons?.() ?? []),
+    ],
   };
 }
 
@@ -55,6 +60,13 @@ export function metricsOf({ engine, drains }: Observed): MetricsInput {
       const { lowMs } = engine.pipeline.watermark;
       return Number.isFinite(lowMs) ? lowMs : Number.NaN;
     },
+    checkpoint: () => ({
+      count: engine.checkpointsSaved,
+      stateBytes: engine.lastSave?.stateBytes ?? Number.NaN,
+      writtenBytes: engine.lastSave?.writtenBytes ?? Number.NaN,
+      tookMs: engine.lastCheckpointTookMs,
+      savedMs: engine.lastCheckpointMs,
+    }),
     drains: () => drains,
   };
 }
@@ -71,4 +83,13 @@ export function spentBudgets({ stages }: Pipeline): HealthReason[] {
     reasons.push({ reason: 'budget_spent', severity: 'degraded', detail });
   }
   return reasons;
+}
+
+/** Rules that threw and are not run any more. */
+function failedRules({ failures }: Pipeline): HealthReason[] {
+  return failures.map(({ rules, error, atMs }) => {
+    const since = new Date(atMs).toISOString();
+    const detail = `${rules.join(', ')}: not run since ${since} of the input, because of ${String(error)}; the log says where; SIGHUP or a restart tries again`;
+    return { reason: 'rule_error', severity: 'degraded', detail };
+  });
 }

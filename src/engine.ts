@@ -18,7 +18,7 @@ import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
 import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
 import { SnapshotCopies } from '../processors/snapshot-copies.ts';
-import { type Checkpoint, CheckpointError, type CheckpointStore } from './checkpoint/checkpoint.ts';
+import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint/checkpoint.ts';
 import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
 import { inSlices } from './in-slices.ts';
@@ -136,6 +136,11 @@ export class Engine {
     await this.parts.deadLetter?.open();
     await this.restore();
     this.startTimers();
+  }
+
+  /** Bytes of the last checkpoint. */
+  get lastSave(): SaveSize | undefined {
+    return this.parts.checkpoints?.lastSave;
   }
 
   /** Asks `run` to shut down; returns at once. */

@@ -1,7 +1,8 @@
 /** `streamgauge run`: what the config names, put together and run until it ends or is told to stop. */
 import type { Logger } from 'pino';
-import { Pipeline } from '../processors/pipeline.ts';
+import { Pipeline, type PipelineOptions } from '../processors/pipeline.ts';
 import type { Rule } from '../processors/rule.ts';
+import { lockState } from './checkpoint/state-lock.ts';
 import type { Config } from './config.ts';
 import { Engine } from './engine.ts';
 import { metricsOf, type Observed, statusOf } from './engine-status.ts';
@@ -12,7 +13,7 @@ import { Reload } from './reload.ts';
 import { loadRules } from './rules.ts';
 import type { Drain } from './source/drain/http-drain.ts';
 import type { Source } from './source/source.ts';
-import { checkpointsOf, deadLetterOf, limitsOf, pipelineOptionsOf, sinkOf, sourceOf } from './wiring.ts';
+import { checkpointsOf, deadLetterOf, limitsOf, pipelineOptionsOf, sinkOf, sourceOf, usesStateFolder } from './wiring.ts';
 
 export interface RunOptions {
   readonly config: Config;
@@ -24,16 +25,31 @@ export interface RunOptions {
   readonly reread?: () => Promise<Config>;
 }
 
-export async function run({ config, log, version, stop, reread }: RunOptions): Promise<void> {
+export async function run(options: RunOptions): Promise<void> {
+  const { config, log } = options;
+  const lock = usesStateFolder(config) ? await lockState(config.state.dir, (message) => log.warn(message)) : undefined;
+  try {
+    await runAlone(options);
+  } finally {
+    await lock?.release();
+  }
+}
+
+/** While nobody else uses the state folder. */
+async function runAlone({ config, log, version, stop, reread }: RunOptions): Promise<void> {
   const all = await loadRules(config.rules, config.overrides, { latenessMs: config.time.latenessMs });
   const rules = runningOf(all, log);
   const credentials = new LiveCredentials(config.sources);
   const sources = await Promise.all(config.sources.map((source) => sourceOf(source, config, log, credentials)));
   const drains = sources.filter(isDrain);
   const sinks = config.sinks.map((sink) => sinkOf(sink, config.state.dir, log));
+  const options: PipelineOptions = {
+    ...pipelineOptionsOf(config),
+    ruleFailed: ({ rules, error }) => log.error({ rules, err: error }, 'a rule failed and is not run any more'),
+  };
   const engine = new Engine(
     {
-      pipeline: new Pipeline(rules, pipelineOptionsOf(config)),
+      pipeline: new Pipeline(rules, options),
       sources,
       sinks,
       deadLetter: deadLetterOf(config.deadLetter, log),
@@ -53,7 +69,7 @@ export async function run({ config, log, version, stop, reread }: RunOptions): P
       rules: all,
       replaceRules: (changed) => {
         const next = runningOf(changed, log);
-        return engine.reload(({ counters }) => new Pipeline(next, { ...pipelineOptionsOf(config), counters }));
+        return engine.reload(({ counters }) => new Pipeline(next, { ...options, counters }));
       },
       log,
     });

@@ -6,6 +6,7 @@ import type { PipelineOptions } from '../processors/pipeline.ts';
 import { publishedHashKey } from '../processors/sketch/hash.ts';
 import type { CheckpointStore } from './checkpoint/checkpoint.ts';
 import { createLocalCheckpoints } from './checkpoint/local.ts';
+import { createTopicCheckpoints } from './checkpoint/topic.ts';
 import type { Config, KafkaConnectionConfig, LokiSinkConfig, SinkConfig, SourceConfig } from './config.ts';
 import type { ServerLimits } from './http/server.ts';
 import { LiveCredentials } from './live-credentials.ts';
@@ -105,7 +106,19 @@ export function deadLetterOf(config: Config['deadLetter'], log: Logger): DeadLet
 /** State of another hash key cannot be merged with ours, so the key is part of whose state it is. */
 export function checkpointsOf(config: Config, log: Logger): CheckpointStore {
   const identity = shortHash(Buffer.from(config.hashKey?.reveal() ?? publishedHashKey).toString('hex'));
-  return createLocalCheckpoints({ dir: config.state.dir, identity, warn: (message) => log.warn(message) });
+  const { dir, kafka } = config.state;
+  const warn = (message: string) => log.warn(message);
+  if (kafka === undefined) return createLocalCheckpoints({ dir, identity, warn });
+  return createTopicCheckpoints({ ...connectionOf(kafka, log), topic: kafka.topic, group: kafka.group, identity, warn });
+}
+
+/** Whether anything is kept in the state folder that two processes must not write: checkpoints, journals, queues. */
+export function usesStateFolder({ state, sources, sinks }: Config): boolean {
+  return (
+    state.kafka === undefined ||
+    sources.some((source) => (source.kind === 'drain' && source.to === 'engine') || (source.kind === 'file' && source.follow)) ||
+    sinks.some((sink) => sink.kind === 'loki' && sink.from === undefined)
+  );
 }
 
 export function pipelineOptionsOf(config: Config): PipelineOptions {

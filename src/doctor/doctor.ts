@@ -45,7 +45,7 @@ function checksOf(config: Config, rules: unknown): Check[] {
     { what: `rules ${config.rules.join(', ')}`, run: async () => ruleRemarks(rules, running.length) },
     { what: 'hash key', run: async () => hashKeyRemarks(config) },
     { what: `state folder ${config.state.dir}`, run: () => stateFolder(config) },
-    { what: `checkpoint in ${config.state.dir}`, run: () => checkpointRemarks(config, log) },
+    { what: `checkpoint in ${config.state.kafka?.topic ?? config.state.dir}`, run: () => checkpointRemarks(config, log) },
     { what: `http ${host}:${port}`, run: () => canListen(host, port) },
     ...config.sources.flatMap((source): Check[] => {
       if (source.kind === 'kafka') return kafkaChecks.source(source, log, expected);
@@ -89,7 +89,12 @@ function hashKeyRemarks(config: Config): string[] {
 
 /** Whether a start would go on from what is there: not with another hash key, nor from a later version's. */
 async function checkpointRemarks(config: Config, log: Logger): Promise<readonly string[]> {
-  await checkpointsOf(config, log).load();
+  const checkpoints = checkpointsOf(config, log);
+  try {
+    await checkpoints.load();
+  } finally {
+    await checkpoints.close?.();
+  }
   return [];
 }
 

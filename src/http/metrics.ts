@@ -19,6 +19,14 @@ export interface MetricsInput {
   findings?(): readonly { readonly rule: string; readonly severity: string; readonly activity: string; readonly count: number }[];
   /** Event time up to which input is complete, ms since the epoch; NaN before the first record. */
   watermarkMs?(): number;
+  /** How many were saved, and what the last one was; NaN before it. */
+  checkpoint?(): {
+    readonly count: number;
+    readonly stateBytes: number;
+    readonly writtenBytes: number;
+    readonly tookMs: number;
+    readonly savedMs: number;
+  };
   drains?(): readonly Pick<Drain, 'path' | 'counters' | 'dedupe' | 'journalBytes'>[];
   /** Connections that were ended without a request that anything answered, by reason. */
   refusals?(): Readonly<Record<string, number>>;
@@ -40,6 +48,7 @@ export class Metrics {
     this.loop = monitorEventLoopDelay({ resolution: 10 });
     this.loop.enable();
     this.pipeline(input);
+    this.checkpoints(input);
     this.endpoints(input, status);
     this.drains(input);
     this.process();
@@ -94,6 +103,23 @@ export class Metrics {
       const ms = input.watermarkMs?.() ?? Number.NaN;
       return Number.isNaN(ms) ? [] : [[ms / 1000, {}]];
     });
+  }
+
+  private checkpoints(input: MetricsInput): void {
+    this.counter('checkpoints_total', 'Checkpoints saved.', [], () => {
+      const { count } = input.checkpoint?.() ?? {};
+      return count === undefined ? [] : [[count, {}]];
+    });
+    const last = (name: string, help: string, read: (last: NonNullable<ReturnType<NonNullable<MetricsInput['checkpoint']>>>) => number) =>
+      this.gauge(name, help, [], () => {
+        const checkpoint = input.checkpoint?.();
+        const value = checkpoint === undefined ? Number.NaN : read(checkpoint);
+        return Number.isNaN(value) ? [] : [[value, {}]];
+      });
+    last('checkpoint_state_bytes', 'Bytes of state in the last checkpoint.', ({ stateBytes }) => stateBytes);
+    last('checkpoint_written_bytes', 'Bytes that had to be written for it.', ({ writtenBytes }) => writtenBytes);
+    last('checkpoint_duration_seconds', 'How long it took until it was durable.', ({ tookMs }) => tookMs / 1000);
+    last('checkpoint_timestamp_seconds', 'When it was saved.', ({ savedMs }) => savedMs / 1000);
   }
 
   private endpoints(input: MetricsInput, status: Status): void {

@@ -228,6 +228,14 @@ test('the files of secrets are known, to be watched', async () => {
   expect(config.secretFiles).toEqual([join(dir, 'key')]);
 });
 
+test('checkpoints go to a topic under the name of the first group, or one of their own; what else is kept stays in the folder', async () => {
+  const short = (await load(`${kafkaSource.replace('topics', 'group: shop, topics')}\nstate: { kafka: shop.state }`)).state;
+  expect(short).toMatchObject({ dir: join(dir, 'data'), kafka: { topic: 'shop.state', group: 'shop', brokers: ['b:9092'] } });
+  const long = (await load('state: { dir: ./x, kafka: { topic: s, group: g, brokers: ["c:1"], driver: kafkajs } }')).state;
+  expect(long).toMatchObject({ dir: join(dir, 'x'), kafka: { topic: 's', group: 'g', brokers: ['c:1'], driver: 'kafkajs' } });
+  expect((await load('state: { kafka: { topic: s, brokers: ["c:1"] } }')).state.kafka?.group).toBe('streamgauge');
+});
+
 test('a drain beyond this machine needs credentials, or an empty list that says everybody may send', async () => {
   const http = 'http: { listen: "0.0.0.0:8080" }\n';
   expect(await problemsOf(`${http}sources: [{ drain: {} }]`)).toEqual([
@@ -258,6 +266,9 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ['sinks: [{ kafka: { topic: x } }]', 'sinks[0].kafka: expected brokers'],
   ['deadLetter: { kafka: x }', 'deadLetter.kafka: expected brokers'],
   ['deadLetter: { file: x, kafka: y }', 'deadLetter: expected exactly one place'],
+  ['state: { kafka: x }', 'state.kafka: expected brokers, because there is no Kafka source'],
+  ['state: { kafka: { topic: a b } }', 'state.kafka'],
+  ['state: { dirr: x }', 'state.dirr: expected one of dir, kafka', 'did you mean "dir"?'],
   ['memory: 512', 'memory: expected a size such as 512MB or 64MiB, found 512'],
   ['http: { listen: "host:99999" }', 'http.listen: expected an address and port'],
   ['overrides: { Http: { severity: low } }', 'overrides.Http: expected lower-case letters'],
@@ -283,7 +294,6 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
     'sinks[1].loki: expected a `group` of its own, found that of sinks[0]: "streamgauge-loki"',
   ],
   ['sinks: [{ loki: { url: "http://user:pw@127.0.0.1" } }]', 'sinks[0].loki.url: expected a URL without user and password'],
-  ['state: { kafka: x }', 'state.kafka: not yet: state in `kafka`'],
   [
     kafkaSource.replace('topics', 'driver: kafkajs, instanceId: a, topics'),
     'sources[0].kafka.instanceId: expected driver rdkafka or auto with `instanceId`, found kafkajs',

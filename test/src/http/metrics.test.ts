@@ -44,6 +44,20 @@ describe('metrics', () => {
     expect(await scrape(from)).toMatchObject({ ...expected, streamgauge_records_total: 8 });
   });
 
+  test('show the last checkpoint, and 0 before there is one', async () => {
+    let last = { count: 0, stateBytes: Number.NaN, writtenBytes: Number.NaN, tookMs: Number.NaN, savedMs: Number.NaN };
+    const from = metrics({ checkpoint: () => last });
+    expect(await scrape(from)).toMatchObject({ streamgauge_checkpoints_total: 0, streamgauge_checkpoint_timestamp_seconds: 0 });
+    last = { count: 3, stateBytes: 5_000, writtenBytes: 70, tookMs: 250, savedMs: 1_700_000_000_500 };
+    expect(await scrape(from)).toMatchObject({
+      streamgauge_checkpoints_total: 3,
+      streamgauge_checkpoint_state_bytes: 5_000,
+      streamgauge_checkpoint_written_bytes: 70,
+      streamgauge_checkpoint_duration_seconds: 0.25,
+      streamgauge_checkpoint_timestamp_seconds: 1_700_000_000.5,
+    });
+  });
+
   test('show sources, sinks, rules, findings, reasons and drains', async () => {
     const drain = { path: '/drain/logplex', counters: new DrainCounters(), dedupe: { size: 4, evicted: 1 }, journalBytes: 99 };
     drain.counters.requests.accepted = 5;
