@@ -1,7 +1,10 @@
 /** Records that could not be decoded, in a topic: the bytes as they were, where they lay and why in headers. */
-import type { KafkaConnection } from '../source/kafka/kafka-client.ts';
+import { errorType, type KafkaConnection } from '../source/kafka/kafka-client.ts';
 import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { KafkaWriter } from './kafka-writer.ts';
+
+/** A topic takes 1 MiB at once unless it is told otherwise. */
+const maxValueBytes = 768 * 1024;
 
 export class KafkaDeadLetter implements DeadLetter {
   readonly name: string;
@@ -16,15 +19,19 @@ export class KafkaDeadLetter implements DeadLetter {
     return this.writer.open();
   }
 
-  write(records: readonly DeadRecord[]): Promise<void> {
-    return this.writer.write(
-      records.map(({ topic, partition, offset, reason, value }) => ({
-        key: `${topic}/${partition}/${offset}`,
-        // A record without a value is told apart from one with an empty value by its reason; a null value would be a tombstone.
-        value: Buffer.from(value ?? []),
-        headers: { topic, partition: String(partition), offset: String(offset), reason },
-      })),
-    );
+  /** A record that the topic does not take as a whole is cut: what cannot be kept must not stop what can. */
+  async write(records: readonly DeadRecord[]): Promise<void> {
+    const messages = records.map(messageOf);
+    const isLarge = ({ value }: DeadMessage) => value.length > maxValueBytes;
+    await this.writer.write(messages.filter((message) => !isLarge(message)));
+    for (const message of messages.filter(isLarge)) {
+      try {
+        await this.writer.write([message]);
+      } catch (error) {
+        if (errorType(error) !== 'MESSAGE_TOO_LARGE') throw error;
+        await this.writer.write([cut(message)]);
+      }
+    }
   }
 
   close(): Promise<void> {
@@ -34,4 +41,26 @@ export class KafkaDeadLetter implements DeadLetter {
   health() {
     return this.writer.health();
   }
+}
+
+interface DeadMessage {
+  readonly key: string;
+  readonly value: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+function messageOf({ topic, partition, offset, reason, value, cutFromBytes }: DeadRecord): DeadMessage {
+  return {
+    key: `${topic}/${partition}/${offset}`,
+    // A record without a value is told apart from one with an empty value by its reason; a null value would be a tombstone.
+    value: Buffer.from(value ?? []),
+    headers: {
+      ...{ topic, partition: String(partition), offset: String(offset), reason },
+      ...(cutFromBytes === undefined ? {} : { cutFromBytes: String(cutFromBytes) }),
+    },
+  };
+}
+
+function cut({ key, value, headers }: DeadMessage): DeadMessage {
+  return { key, value: value.subarray(0, maxValueBytes), headers: { cutFromBytes: String(value.length), ...headers } };
 }

@@ -108,6 +108,7 @@ export function mayRecover(error: unknown): boolean {
 
 const hopelessTypes = new Set([
   'INVALID_TOPIC_EXCEPTION',
+  'MESSAGE_TOO_LARGE',
   'FENCED_INSTANCE_ID',
   'UNSUPPORTED_VERSION',
   '_UNSUPPORTED_FEATURE',

@@ -202,7 +202,9 @@ export function rdFailure(error: RdError): Error {
   // Not as `cause`: `rootCause` would take the name off again.
   const failure = new Error(error.message);
   if (error.code === -169) failure.name = 'KafkaJSSASLAuthenticationError';
-  return Object.assign(failure, { code: error.code, type: types[error.code] });
+  // A delivery report says it in words alone: its code is -1.
+  const type = /message size too large/i.test(error.message) ? 'MESSAGE_TOO_LARGE' : types[error.code];
+  return Object.assign(failure, { code: error.code, type });
 }
 
 /** Connects, for at most `timeoutMs`. What it leaves behind when that fails is disconnected by the module itself. */
