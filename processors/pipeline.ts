@@ -6,6 +6,7 @@ import { type Decoder, type RejectReason, Rejects } from './decode/decoder.ts';
 import { EventBatch, FieldPlan } from './decode/event-batch.ts';
 import { missingBeside } from './decode/reject-header.ts';
 import type { Finding, Score } from './detect/finding.ts';
+import { type RuleFailure, ruleErrorFinding } from './detect/rule-error.ts';
 import { compileKey } from './match/key.ts';
 import { type MatchIntake, RuleSet } from './match/rule-set.ts';
 import { readGroups, writeGroups } from './pipeline-state.ts';
@@ -39,6 +40,8 @@ export interface PipelineOptions {
   readonly score?: (score: Score) => void;
   /** Goes on counting in these, where it takes the place of another. */
   readonly counters?: Counters;
+  /** Told, beside the finding, of rules that threw. */
+  readonly ruleFailed?: (failure: RuleFailure) => void;
 }
 
 /** Each step comes in two forms: whole, and (`…InSlices`) as a generator that pauses, for a caller with others to serve. */
@@ -47,6 +50,8 @@ export class Pipeline {
   /** Records of the last batch that could not be decoded or placed in time. */
   readonly rejects = new Rejects();
   readonly watermark = new Watermark();
+  /** Rules that threw and are not run any more. */
+  readonly failures: RuleFailure[] = [];
   /** In the order of the groups. */
   readonly stages: readonly GroupStages[];
   private readonly rules: readonly Rule[];
@@ -90,10 +95,23 @@ export class Pipeline {
     const evicted = (group: RuleGroup) => count(this.counters.evictions, group);
     this.stages = groups.map((group) => buildGroup(group, { score: options.score, partitionName, memory, evicted }));
     const keyedWindows = this.stages.map(({ windows }) => windows);
-    this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters);
+    const failed = (group: number, error: unknown, atMs: number) => {
+      const failure = { rules: groups[group].rules.map(({ id }) => id), error, atMs };
+      this.failures.push(failure);
+      this.findings.push(ruleErrorFinding(failure));
+      options.ruleFailed?.(failure);
+    };
+    this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters, failed);
     this.gaps = new Gaps(this.watermark, this.windows);
     this.intake = {
-      match: (match, key) => this.windows.add(match, key) && this.detected(match.group),
+      match: (match, key) => {
+        // Costs nothing where nothing is thrown; what throws outside of windows and detectors belongs to no rule, and stops the process.
+        try {
+          if (this.windows.add(match, key)) this.detected(match.group);
+        } catch (error) {
+          this.windows.fail(match.group, error, match.timeMs);
+        }
+      },
       keyMissing: (group) => count(this.counters.keyMissing, groups[group]),
       valueMissing: (group) => count(this.counters.wrongType, groups[group]),
     };
@@ -202,7 +220,10 @@ export class Pipeline {
     this.watermark.snapshot(out);
     this.decoder.snapshot(out);
     this.gaps.snapshot(out);
-    writeGroups(this.stages, out);
+    writeGroups(
+      this.stages.filter((_, group) => this.windows.runs(group)),
+      out,
+    );
     return yield* out.parts();
   }
 

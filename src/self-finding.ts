@@ -1,7 +1,6 @@
 /** What the watcher says of itself: findings of rules named `streamgauge.*`, never a silent zero. */
-
 import type { Finding } from '../processors/detect/finding.ts';
-import { findingId } from '../processors/detect/write-finding.ts';
+import { selfFinding } from '../processors/detect/self-finding.ts';
 
 /** A sink was away; told to it as soon as it takes findings again. */
 export function outageFinding(sink: string, reason: string, sinceMs: number, nowMs: number): Finding {
@@ -44,46 +43,4 @@ export function lossFinding(
     sinceMs: nowMs,
     nowMs,
   });
-}
-
-interface SelfFinding {
-  readonly rule: `streamgauge.${string}`;
-  readonly title: string;
-  readonly key: Readonly<Record<string, string>>;
-  readonly summary: string;
-  readonly measure?: string;
-  readonly value: number;
-  /** What it is known by, where the clock must not show in it; else its key and `sinceMs`. */
-  readonly identity?: string;
-  readonly sinceMs: number;
-  readonly nowMs: number;
-}
-
-export function selfFinding({ rule, title, key, summary, measure, value, identity, sinceMs, nowMs }: SelfFinding): Finding {
-  return {
-    id: identity === undefined ? findingId(rule, JSON.stringify(key), sinceMs) : findingId(rule, identity, 0),
-    activity: 'open',
-    sequence: 0,
-    timeMs: nowMs,
-    rule,
-    title,
-    category: 'streamgauge',
-    severity: 'high',
-    status: 'live',
-    summary,
-    key,
-    measure: measure ?? 'duration (ms)',
-    detector: 'self',
-    value,
-    valueError: 0,
-    windowStartMs: sinceMs,
-    windowEndMs: nowMs,
-    openedMs: sinceMs,
-    early: false,
-    degraded: false,
-    late: 0,
-    evicted: 0,
-    countErr: 0,
-    samples: [],
-  };
 }

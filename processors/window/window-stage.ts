@@ -13,8 +13,20 @@ export class WindowStage {
   private readonly windows: readonly KeyedWindows[];
   private readonly watermark: Watermark;
   private readonly counters: Counters;
+  /** 1: the group threw, and is not run any more. */
+  private readonly off: Uint8Array;
+  private readonly failed: (group: number, error: unknown, atMs: number) => void;
 
-  constructor(groups: readonly RuleGroup[], windows: readonly KeyedWindows[], watermark: Watermark, counters: Counters) {
+  /** @param failed is told once of a group that throws; `atMs` by event time. */
+  constructor(
+    groups: readonly RuleGroup[],
+    windows: readonly KeyedWindows[],
+    watermark: Watermark,
+    counters: Counters,
+    failed: (group: number, error: unknown, atMs: number) => void,
+  ) {
+    this.off = new Uint8Array(groups.length);
+    this.failed = failed;
     this.groups = groups;
     this.windows = windows;
     this.watermark = watermark;
@@ -27,6 +39,7 @@ export class WindowStage {
    * announced early.
    */
   add(match: Match, key: KeyText): boolean {
+    if (this.off[match.group] === 1) return false;
     const windows = this.windows[match.group];
     const group = this.groups[match.group];
     const { slideMs, latenessMs } = windows.spec;
@@ -49,6 +62,17 @@ export class WindowStage {
     if (!group.early) return false;
     windows.peek(slot, match.timeMs);
     return true;
+  }
+
+  /** Whether a group is run. */
+  runs(group: number): boolean {
+    return this.off[group] === 0;
+  }
+
+  /** What a group did threw: its state may be half changed, so it is not touched any more. */
+  fail(group: number, error: unknown, atMs: number): void {
+    this.off[group] = 1;
+    this.failed(group, error, atMs);
   }
 
   /** Messages of this dataset, or of datasets below it, were lost upstream between these times, as an event of this partition says. */
@@ -77,6 +101,7 @@ export class WindowStage {
       let firstMs = Number.POSITIVE_INFINITY;
       this.nextDueMs = Number.POSITIVE_INFINITY;
       for (let group = 0; group < this.windows.length; group++) {
+        if (this.off[group] === 1) continue;
         const dueMs = this.windows[group].nextDueMs;
         if (dueMs < this.nextDueMs) this.nextDueMs = dueMs;
         if (dueMs < firstMs && dueMs <= limitMs(this.windows[group])) {
@@ -85,8 +110,12 @@ export class WindowStage {
         }
       }
       if (first === -1) return;
-      yield* this.windows[first].closeNext();
-      closed(first);
+      try {
+        yield* this.windows[first].closeNext();
+        closed(first);
+      } catch (error) {
+        this.fail(first, error, firstMs - this.windows[first].spec.latenessMs);
+      }
     }
   }
 
