@@ -27,7 +27,8 @@ export class Silence implements Detector {
   }
 
   judge(window: ClosedWindow, verdict: Verdict): void {
-    const silentMs = exposureMs(window.lastEventMs, window.endMs, this.spec.during);
+    // A window that is looked at before its close is one that an event has just come for.
+    const silentMs = window.provisional ? 0 : exposureMs(window.lastEventMs, window.endMs, this.spec.during);
     verdict.value = silentMs;
     verdict.threshold = this.spec.afterMs;
     verdict.near = true;
