@@ -24,6 +24,7 @@ const benches: Readonly<Record<string, Bench>> = {
   naive: async (print) => (await import('./naive.ts')).benchNaive(print),
   snapshot: async (print) => (await import('./snapshot.ts')).benchSnapshot(print),
   'event-loop': async (print) => (await import('./event-loop.ts')).benchEventLoop(print),
+  drain: async (print) => (await import('./drain.ts')).benchDrain(print),
   measures: async (print) => {
     print('```');
     await (await import('./measures.ts')).benchMeasures([100_000], print);

@@ -11,11 +11,13 @@ export interface ContentLimits {
   readonly maxRecords: number;
 }
 
-export interface DrainContent extends DrainBody {
+export interface DrainContent {
+  readonly body: DrainBody;
   /** To be called once, when nobody needs the records any more. */
   readonly release: () => void;
 }
 
+const nothing = (): void => {};
 const encodings = new Set(['gzip', 'x-gzip', 'deflate']);
 
 export class ContentReader {
@@ -34,23 +36,28 @@ export class ContentReader {
     const { maxRecords, maxDecodedBytes } = this.limits;
     const claimed = Number(request.headers['logplex-msg-count'] ?? Number.NaN);
     const context: BodyContext = {
-      ...{ kind: this.kind, mediaType: mediaTypeOf(request), arrivedMs, headers, maxRecords, maxBytes: maxDecodedBytes },
+      kind: this.kind,
+      mediaType: mediaTypeOf(request),
+      arrivedMs,
+      headers,
+      maxRecords,
+      maxBytes: maxDecodedBytes,
       claimed: Number.isSafeInteger(claimed) && claimed >= 0 ? claimed : undefined,
     };
     const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase().trim();
-    if (encoding === 'identity' || encoding === '') return { ...drainRecords(body, context), release: () => {} };
+    if (encoding === 'identity' || encoding === '') return { body: drainRecords(body, context), release: nothing };
     if (!encodings.has(encoding)) {
-      return { ...unreadableBody(body, context, `Content-Encoding ${encoding} is not read here`), release: () => {} };
+      return { body: unreadableBody(body, context, `Content-Encoding ${encoding} is not read here`), release: nothing };
     }
     let opened: Buffer;
     try {
       opened = await this.opener.open(body);
     } catch (error) {
       if (error instanceof BodyError) throw error;
-      return { ...unreadableBody(body, context, `the body is not ${encoding}: ${(error as Error).message}`), release: () => {} };
+      return { body: unreadableBody(body, context, `the body is not ${encoding}: ${(error as Error).message}`), release: nothing };
     }
     try {
-      return { ...drainRecords(opened, context), release: () => this.opener.giveBack(opened) };
+      return { body: drainRecords(opened, context), release: () => this.opener.giveBack(opened) };
     } catch (error) {
       this.opener.giveBack(opened);
       throw error;

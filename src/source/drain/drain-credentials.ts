@@ -1,5 +1,5 @@
 /** Basic auth of a drain. Several `user:password` pairs are valid at once, so that a password can be changed without a gap. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 /** The pairs that are valid now; asked at every request. Another list is another array. */
 export type CredentialsProvider = () => readonly string[];
@@ -41,5 +41,5 @@ export class Credentials {
 
 /** Equal lengths, whatever was given: `timingSafeEqual` needs them. */
 function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }

@@ -130,7 +130,7 @@ export class DrainEndpoint {
       const forMs = Math.max(leastKeepMs, deadlineMs - this.now());
       const key = headers?.[tokenHeader] ?? request.ip;
       toSettle = undefined;
-      const problem = await this.keeper.keep(content.records, key, {
+      const problem = await this.keeper.keep(content.body.records, key, {
         forMs,
         held: () => this.counters.held++,
         settled: (durable) => batch !== undefined && this.dedupe.settle(batch, durable, this.now()),
@@ -140,7 +140,7 @@ export class DrainEndpoint {
         return { status: 503, outcome: 'unavailable', message: problem };
       }
       this.tellWorking();
-      return this.accepted(content);
+      return this.accepted(content.body);
     } catch (error) {
       if (!(error instanceof OtlpError)) throw error;
       return { status: 400, outcome: 'bad_content', message: error.message };

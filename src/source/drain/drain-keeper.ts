@@ -1,12 +1,15 @@
 /** Where a drain's records become durable: its journal, or a topic. */
 import { type Journal, JournalFullError, type JournalRecord } from './journal.ts';
+import type { RecordSlices } from './record-slices.ts';
+
+export type DrainRecords = readonly JournalRecord[] | RecordSlices;
 
 /**
  * Duties: `keep` resolves by its deadline, with undefined once the records are durable, else with why they are not; `settled` is called
  * once, when it is certain whether they are or will be: at the deadline, or later for a write that cannot be taken back.
  */
 export interface DrainKeeper {
-  keep(records: readonly JournalRecord[], key: string, wait: KeepWait): Promise<string | undefined>;
+  keep(records: DrainRecords, key: string, wait: KeepWait): Promise<string | undefined>;
   /** Why records cannot be kept at the moment. */
   readonly trouble: string | undefined;
 }
@@ -38,13 +41,13 @@ export class JournalKeeper implements DrainKeeper {
     this.refusal = undefined;
   }
 
-  async keep(records: readonly JournalRecord[], _key: string, { forMs, held, settled }: KeepWait): Promise<string | undefined> {
+  async keep(records: DrainRecords, _key: string, { forMs, held, settled }: KeepWait): Promise<string | undefined> {
     const problem = await this.append(records, this.now() + forMs, held);
     settled(problem === undefined);
     return problem;
   }
 
-  private async append(records: readonly JournalRecord[], deadlineMs: number, held: () => void): Promise<string | undefined> {
+  private async append(records: DrainRecords, deadlineMs: number, held: () => void): Promise<string | undefined> {
     for (let first = true; ; first = false) {
       try {
         await this.journal.append(records);

@@ -1,11 +1,13 @@
 /** What a drain's body becomes: records for the journal, by the drain's kind. Pure. */
 import { missingHeader, rejectHeader } from '../../../processors/decode/reject-header.ts';
+import type { DrainRecords } from './drain-keeper.ts';
 import type { JournalRecord } from './journal.ts';
 import { splitJson, splitLines } from './json-body.ts';
 import { parseLogplexBody } from './logplex-body.ts';
 import { otlpRecords } from './otlp-json.ts';
 import { otlpProtobufRecords } from './otlp-protobuf.ts';
 import { OtlpError } from './otlp-records.ts';
+import { RecordSlices } from './record-slices.ts';
 
 export type DrainKind = 'logplex' | 'json' | 'otlp';
 
@@ -15,7 +17,7 @@ export const tokenHeader = 'logplex-drain-token';
 export const frameIdHeader = 'logplex-frame-id';
 
 export interface DrainBody {
-  readonly records: JournalRecord[];
+  readonly records: DrainRecords;
   /** Records that are the bytes of a body that could not be cut into any; they carry `rejectHeader`. */
   readonly rejects: number;
   /** OTLP: log records the request held that could not be read, and why. */
@@ -29,7 +31,7 @@ export interface BodyContext {
   readonly kind: DrainKind;
   readonly mediaType: string;
   readonly arrivedMs: number;
-  /** Kept with every record; one object, stored once. */
+  /** Kept with every record; stored once. */
   readonly headers: Readonly<Record<string, string>> | undefined;
   /** How many messages the sender says there are. */
   readonly claimed?: number;
@@ -46,18 +48,14 @@ export function drainRecords(body: Buffer, context: BodyContext): DrainBody {
     case 'json': {
       const byLine = context.mediaType === 'application/x-ndjson' || context.mediaType === 'application/jsonl';
       const pieces = byLine ? splitLines(body, 0, context.maxRecords) : splitJson(body, context.maxRecords);
-      return plain(
-        pieces.map(({ start, end }) => body.subarray(start, end)),
-        context,
-      );
+      const records = new RecordSlices(body, context.arrivedMs, context.headers);
+      for (const { start, end } of pieces) records.add(start, end);
+      return { records, rejects: 0, refused: 0, problem: undefined };
     }
     case 'otlp': {
       const read = context.mediaType === 'application/x-protobuf' ? otlpProtobufRecords : otlpRecords;
       const { records, rejected, problem } = read(body, context);
-      const kept = plain(records, context);
-      // The sender is told and will not send them again, so the windows must know too.
-      if (rejected > 0) markMissing(kept.records, { ...context, claimed: records.length + rejected });
-      return { ...kept, refused: rejected, problem };
+      return { records: otlpKept(records, rejected, context), rejects: 0, refused: rejected, problem };
     }
   }
 }
@@ -68,36 +66,41 @@ export function drainRecords(body: Buffer, context: BodyContext): DrainBody {
  */
 export function unreadableBody(body: Buffer, context: BodyContext, problem: string): DrainBody {
   if (context.kind === 'otlp') throw new OtlpError(problem);
-  const record = { value: body, timestampMs: context.arrivedMs, headers: rejectHeaders(context)('bad_frame') };
-  return { records: [record], rejects: 1, refused: 0, problem: undefined };
+  const records = new RecordSlices(body, context.arrivedMs, { ...context.headers, [rejectHeader]: 'bad_frame' });
+  records.add(0, body.length);
+  return { records, rejects: 1, refused: 0, problem: undefined };
 }
 
-function plain(values: readonly Buffer[], context: BodyContext): DrainBody {
-  const records = values.map((value) => ({ value, timestampMs: context.arrivedMs, headers: context.headers }));
-  return { records, rejects: 0, refused: 0, problem: undefined };
+/** The sender is told how many were rejected and will not send them again, so the windows must know too. */
+function otlpKept(values: readonly Buffer[], rejected: number, { arrivedMs: timestampMs, headers }: BodyContext): DrainRecords {
+  const records: JournalRecord[] = values.map((value) => ({ value, timestampMs, headers }));
+  if (rejected > 0) {
+    const last = records.pop() ?? { value: Buffer.alloc(0), timestampMs, headers };
+    records.push({ ...last, headers: { ...headers, [missingHeader]: String(rejected) } });
+  }
+  return records;
 }
 
 function logplexRecords(body: Buffer, context: BodyContext): DrainBody {
   const frames = parseLogplexBody(body);
-  const records: JournalRecord[] = [];
-  const headersOf = rejectHeaders(context);
+  const records = new RecordSlices(body, context.arrivedMs, context.headers);
+  // One set of headers for each reason: an append has places for some 65,000, and a body may hold more bad frames.
+  const setOf: { [reason in 'bad_frame' | 'too_long']?: number } = {};
   let rejects = 0;
   for (let i = 0; i < frames.length; i++) {
-    const { start, end, reject } = frames[i];
-    if (i === context.maxRecords - 1 && i < frames.length - 1) {
-      rejects++;
-      records.push({ value: body.subarray(start), timestampMs: context.arrivedMs, headers: headersOf('too_long') });
-      break;
-    }
+    const { start, end } = frames[i];
+    const isRest = i === context.maxRecords - 1 && i < frames.length - 1;
+    const reject = isRest ? 'too_long' : frames[i].reject;
+    records.add(start, isRest ? body.length : end);
     if (reject !== undefined) {
       rejects++;
-      records.push({ value: body.subarray(start, end), timestampMs: context.arrivedMs, headers: headersOf(reject) });
-    } else {
-      records.push({ value: body.subarray(start, end), timestampMs: context.arrivedMs, headers: context.headers });
+      setOf[reject] ??= records.addHeaderSet({ ...context.headers, [rejectHeader]: reject });
+      records.setHeaders(i, setOf[reject]);
     }
+    if (isRest) break;
   }
-  markMissing(records, context);
   const countDiffers = context.claimed !== undefined && context.claimed !== records.length - rejects;
+  markMissing(records, context);
   return { records, rejects, refused: 0, problem: undefined, countDiffers };
 }
 
@@ -105,21 +108,10 @@ function logplexRecords(body: Buffer, context: BodyContext): DrainBody {
  * The last record says how many messages should have come with it and did not: the windows around it must know. A claim of more than any
  * body may hold is no claim.
  */
-function markMissing(records: JournalRecord[], { claimed = 0, headers, arrivedMs, maxRecords }: BodyContext): void {
+function markMissing(records: RecordSlices, { claimed = 0, maxRecords }: BodyContext): void {
   const missing = claimed - records.length;
   if (missing <= 0 || claimed > maxRecords) return;
-  if (records.length === 0) records.push({ value: Buffer.alloc(0), timestampMs: arrivedMs, headers });
-  const last = records[records.length - 1];
-  records[records.length - 1] = { ...last, headers: { ...last.headers, [missingHeader]: String(missing) } };
-}
-
-type FrameReject = 'bad_frame' | 'too_long';
-
-/** One object for each reason: a journal holds some 65,000 sets of headers in one append, and a body may hold more bad frames. */
-function rejectHeaders({ headers }: BodyContext): (reason: FrameReject) => Readonly<Record<string, string>> {
-  const sets: { [reason in FrameReject]?: Readonly<Record<string, string>> } = {};
-  return (reason) => {
-    sets[reason] ??= { ...headers, [rejectHeader]: reason };
-    return sets[reason];
-  };
+  if (records.length === 0) records.add(0, 0);
+  const last = records.length - 1;
+  records.setHeaders(last, records.addHeaderSet({ ...records.headersOf(last), [missingHeader]: String(missing) }));
 }

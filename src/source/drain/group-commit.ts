@@ -1,5 +1,5 @@
 /** Appends that wait for the disk, written in groups so that they share one sync. */
-import type { PreparedEntry } from './journal-entry.ts';
+import { entryBytes, type PreparedEntry } from './journal-entry.ts';
 
 /** Appends written with one sync; what waits beyond it takes the next. */
 const maxGroupBytes = 8 * 1024 ** 2;
@@ -26,7 +26,7 @@ export class GroupCommit {
   add(entry: PreparedEntry): Promise<number> {
     return new Promise((resolve, reject) => {
       this.pending.push({ entry, resolve, reject });
-      this.pendingBytes += entry.bytes;
+      this.pendingBytes += entryBytes(entry);
       this.working ??= this.work();
     });
   }
@@ -45,8 +45,8 @@ export class GroupCommit {
   }
 
   private async work(): Promise<void> {
-    // One turn later, so that requests of the same turn share the first sync too.
-    await Promise.resolve();
+    // When what came in this turn of the loop has been read: all of its requests share the first sync too.
+    await new Promise(setImmediate);
     while (this.pending.length > 0) {
       const group = this.take();
       try {
@@ -55,7 +55,7 @@ export class GroupCommit {
       } catch (error) {
         for (const each of group) each.reject(error as Error);
       }
-      for (const each of group) this.pendingBytes -= each.entry.bytes;
+      for (const each of group) this.pendingBytes -= entryBytes(each.entry);
     }
     this.working = undefined;
   }
@@ -63,8 +63,8 @@ export class GroupCommit {
   private take(): Pending[] {
     let bytes = 0;
     let count = 0;
-    while (count < this.pending.length && (count === 0 || bytes + this.pending[count].entry.bytes <= maxGroupBytes)) {
-      bytes += this.pending[count].entry.bytes;
+    while (count < this.pending.length && (count === 0 || bytes + entryBytes(this.pending[count].entry) <= maxGroupBytes)) {
+      bytes += entryBytes(this.pending[count].entry);
       count++;
     }
     return this.pending.splice(0, count);

@@ -3,9 +3,11 @@
  *
  * Entry, little-endian: magic u32 | payload bytes u32 | CRC-32 of the payload u32 | payload.
  * Payload: first sequence f64 | records u32 | header sets u16 | header sets (bytes u32, JSON) | records (timestampMs f64, header set u16,
- * bytes u32, value). Header set 0xffff = none. The sequence is in the entry so that a damaged neighbour cannot shift it.
+ * bytes u32, value). Header set 0xffff = none; 0xffff header sets = records in one piece (`journal-slices.ts`). The sequence is in the entry so that a damaged neighbour cannot shift it.
  */
 import { crc32 } from 'node:zlib';
+import { readSlices, SlicesEntry } from './journal-slices.ts';
+import { RecordSlices } from './record-slices.ts';
 
 /** A record to keep. `headers` shared by several records of one append are stored once if they are the same object. */
 export interface JournalRecord {
@@ -26,61 +28,89 @@ export const magicBytes = Buffer.from([0x53, 0x47, 0x4a, 0x31]);
 const payloadHeadBytes = 14;
 const recordHeadBytes = 14;
 const noHeaders = 0xffff;
+/** In place of the number of header sets: the payload is that of `journal-slices.ts`. */
+const inOnePiece = 0xffff;
 /** More header sets than this in one append would not fit their index. */
-const maxHeaderSets = 0xfffe;
+const maxHeaderSets = 0xfffd;
 
 /** An append, measured and with its headers serialised: what is left to do when its turn to be written comes is copying. */
 export interface PreparedEntry {
-  readonly records: readonly JournalRecord[];
-  readonly headerSets: readonly Buffer[];
-  readonly setOfRecord: readonly number[];
-  /** Whole size on disk, head included. */
-  readonly bytes: number;
+  /** Records in it. */
+  readonly count: number;
+  /** Of the payload, without its head. */
+  readonly payloadBytes: number;
+  /** Writes as much at `at` and returns where it ends. */
+  writePayload(out: Buffer, at: number): number;
 }
 
-/** Measures an append. Throws a `RangeError` for one that does not fit an entry (more than 65,534 different header sets). */
-export function prepareEntry(records: readonly JournalRecord[]): PreparedEntry {
-  const sets = new Map<object, number>();
-  const headerSets: Buffer[] = [];
-  let bytes = entryHeadBytes + payloadHeadBytes;
-  const setOfRecord = records.map((record) => {
-    bytes += recordHeadBytes + record.value.length;
-    if (record.headers === undefined) return noHeaders;
-    const known = sets.get(record.headers);
-    if (known !== undefined) return known;
-    const text = Buffer.from(JSON.stringify(record.headers));
-    bytes += 4 + text.length;
-    sets.set(record.headers, headerSets.length);
-    headerSets.push(text);
-    return headerSets.length - 1;
-  });
-  if (headerSets.length > maxHeaderSets) {
+/** Whole size on disk. */
+export function entryBytes(entry: PreparedEntry): number {
+  return entryHeadBytes + payloadHeadBytes + entry.payloadBytes;
+}
+
+/** Measures an append. Throws a `RangeError` for one that does not fit an entry (more than 65,533 different header sets). */
+export function prepareEntry(records: readonly JournalRecord[] | RecordSlices): PreparedEntry {
+  return records instanceof RecordSlices ? new SlicesEntry(records) : new ListEntry(records);
+}
+
+class ListEntry implements PreparedEntry {
+  readonly payloadBytes: number;
+  readonly headerSets: Buffer[] = [];
+  private readonly records: readonly JournalRecord[];
+  private readonly setOfRecord: readonly number[];
+
+  constructor(records: readonly JournalRecord[]) {
+    const sets = new Map<object, number>();
+    let bytes = 0;
+    this.records = records;
+    this.setOfRecord = records.map((record) => {
+      bytes += recordHeadBytes + record.value.length;
+      if (record.headers === undefined) return noHeaders;
+      const known = sets.get(record.headers);
+      if (known !== undefined) return known;
+      const text = Buffer.from(JSON.stringify(record.headers));
+      bytes += 4 + text.length;
+      sets.set(record.headers, this.headerSets.length);
+      this.headerSets.push(text);
+      return this.headerSets.length - 1;
+    });
+    this.payloadBytes = bytes;
+    if (this.headerSets.length <= maxHeaderSets) return;
     throw new RangeError(
-      `journal: ${headerSets.length} header sets in one append, at most ${maxHeaderSets}; share the object among records`,
+      `journal: ${this.headerSets.length} header sets in one append, at most ${maxHeaderSets}; share the object among records`,
     );
   }
-  return { records, headerSets, setOfRecord, bytes };
+
+  get count(): number {
+    return this.records.length;
+  }
+
+  writePayload(out: Buffer, at: number): number {
+    let i = at;
+    for (const set of this.headerSets) {
+      i = out.writeUInt32LE(set.length, i);
+      out.set(set, i);
+      i += set.length;
+    }
+    for (let r = 0; r < this.records.length; r++) {
+      const record = this.records[r];
+      i = out.writeDoubleLE(record.timestampMs, i);
+      i = out.writeUInt16LE(this.setOfRecord[r], i);
+      i = out.writeUInt32LE(record.value.length, i);
+      out.set(record.value, i);
+      i += record.value.length;
+    }
+    return i;
+  }
 }
 
 /** Writes an entry at `at` of `out` and returns where it ends. */
 export function writeEntry(entry: PreparedEntry, firstSequence: number, out: Buffer, at: number): number {
   const payload = at + entryHeadBytes;
   let i = out.writeDoubleLE(firstSequence, payload);
-  i = out.writeUInt32LE(entry.records.length, i);
-  i = out.writeUInt16LE(entry.headerSets.length, i);
-  for (const set of entry.headerSets) {
-    i = out.writeUInt32LE(set.length, i);
-    out.set(set, i);
-    i += set.length;
-  }
-  for (let r = 0; r < entry.records.length; r++) {
-    const record = entry.records[r];
-    i = out.writeDoubleLE(record.timestampMs, i);
-    i = out.writeUInt16LE(entry.setOfRecord[r], i);
-    i = out.writeUInt32LE(record.value.length, i);
-    out.set(record.value, i);
-    i += record.value.length;
-  }
+  i = out.writeUInt32LE(entry.count, i);
+  i = out.writeUInt16LE(entry instanceof ListEntry ? entry.headerSets.length : inOnePiece, i);
+  i = entry.writePayload(out, i);
   out.writeUInt32LE(magic, at);
   out.writeUInt32LE(i - payload, at + 4);
   out.writeUInt32LE(crc32(out.subarray(payload, i)), at + 8);
@@ -111,6 +141,10 @@ export function recordsOf(bytes: Buffer, at: number, into: StoredRecord[], fromS
   const count = recordCountOf(bytes, at);
   const setCount = bytes.readUInt16LE(at + entryHeadBytes + 12);
   let i = at + entryHeadBytes + payloadHeadBytes;
+  if (setCount === inOnePiece) {
+    readSlices(bytes, i, first, count, into, fromSequence);
+    return;
+  }
   const sets: Record<string, string>[] = [];
   for (let s = 0; s < setCount; s++) {
     const length = bytes.readUInt32LE(i);

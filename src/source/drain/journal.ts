@@ -2,12 +2,14 @@
  * The durable log under a drain: append-only segment files in a folder of its own. What `append` resolved for survives a crash; it is
  * numbered without gaps, and the number is the record's offset. One process may have a folder open.
  */
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir } from 'node:fs/promises';
 import { DependencyError } from '../../errors.ts';
 import { GroupCommit } from './group-commit.ts';
-import { type JournalRecord, type PreparedEntry, prepareEntry, recordsOf, type StoredRecord, writeEntry } from './journal-entry.ts';
-import { JournalFiles, writeWhole } from './journal-files.ts';
-import { type JournalSegment, SegmentReader } from './journal-segment.ts';
+import { entryBytes, type JournalRecord, type PreparedEntry, prepareEntry, type StoredRecord, writeEntry } from './journal-entry.ts';
+import { JournalFiles, reopen, syncWritten, writeWhole } from './journal-files.ts';
+import { JournalReader, type ReadLimits } from './journal-reader.ts';
+import { SegmentReader } from './journal-segment.ts';
+import type { RecordSlices } from './record-slices.ts';
 
 export type { JournalRecord, StoredRecord } from './journal-entry.ts';
 
@@ -36,8 +38,7 @@ const defaultKeepBytes = 256 * 1024 ** 2;
 const defaultSegmentBytes = 16 * 1024 ** 2;
 /** Appends held in memory while the disk is slow. */
 const maxPendingBytes = 64 * 1024 ** 2;
-const batchRecords = 1024;
-const batchBytes = 1024 ** 2;
+const scratchBytes = 512 * 1024;
 const repairEveryMs = 1000;
 
 export class Journal {
@@ -48,15 +49,15 @@ export class Journal {
   private readonly options: Required<Omit<JournalOptions, 'onDamage'>>;
   private readonly onDamage: (text: string) => void;
   private files!: JournalFiles;
+  private reader!: JournalReader;
   private file: FileHandle | undefined;
   private readonly commits = new GroupCommit((entries) => this.write(entries));
   /** Set when a failed write may have left bytes that were not acknowledged: they are cut before anything else is written. */
   private broken: Error | undefined;
   private repairTimer: NodeJS.Timeout | undefined;
+  private readonly scratch = Buffer.allocUnsafeSlow(scratchBytes);
   private closed = false;
   private trimming: Promise<void> = Promise.resolve();
-  private appended: Promise<void> | undefined;
-  private wakeReaders: () => void = () => {};
   private roomWaiters: (() => void)[] = [];
 
   private constructor(options: JournalOptions) {
@@ -66,7 +67,7 @@ export class Journal {
       maxBytes,
       keepBytes: Math.min(options.keepBytes ?? defaultKeepBytes, Math.floor(maxBytes / 2)),
       segmentBytes: Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.max(1, Math.floor(maxBytes / 4))),
-      sync: options.sync ?? ((file) => file.datasync()),
+      sync: options.sync ?? syncWritten,
     };
     this.onDamage = (text) => {
       this.damaged++;
@@ -110,15 +111,16 @@ export class Journal {
    * Keeps records, all or none, and resolves with the first one's sequence number once they are on disk. Appends that wait for the disk
    * share one sync. Rejects with `JournalFullError` at the size cap and with a `DependencyError` when the disk refuses.
    */
-  async append(records: readonly JournalRecord[]): Promise<number> {
+  async append(records: readonly JournalRecord[] | RecordSlices): Promise<number> {
     if (records.length === 0) return this.nextSequence;
     if (this.closed) throw new DependencyError(`journal ${this.options.dir}: closed`);
     const entry = prepareEntry(records);
+    const bytes = entryBytes(entry);
     const { pendingBytes } = this.commits;
-    if (this.files.bytes + pendingBytes + entry.bytes > this.options.maxBytes || pendingBytes + entry.bytes > maxPendingBytes) {
+    if (this.files.bytes + pendingBytes + bytes > this.options.maxBytes || pendingBytes + bytes > maxPendingBytes) {
       const held = this.files.bytes + pendingBytes;
       throw new JournalFullError(
-        `journal ${this.options.dir}: holds ${held} of at most ${this.options.maxBytes} bytes, ${entry.bytes} more do not fit`,
+        `journal ${this.options.dir}: holds ${held} of at most ${this.options.maxBytes} bytes, ${bytes} more do not fit`,
       );
     }
     return this.commits.add(entry);
@@ -143,56 +145,14 @@ export class Journal {
    * Records from a sequence number on (from the oldest kept if that is gone), in order, in batches; then waits for more, until `until`
    * (a sequence number) is reached, `signal` aborts or the journal is closed. Values are views that nothing else writes to.
    */
-  async *readFrom(sequence: number, limits: { until?: number; signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord[], void, void> {
-    const until = limits.until ?? Number.POSITIVE_INFINITY;
-    let next = Math.max(sequence, this.firstSequence);
-    let reader: SegmentReader | undefined;
-    let segment: JournalSegment | undefined;
-    const wake = (): void => this.wakeReaders();
-    limits.signal?.addEventListener('abort', wake);
-    try {
-      while (next < until && !limits.signal?.aborted && !this.closed) {
-        if (reader === undefined || segment === undefined) {
-          segment = this.files.holding(next);
-          reader = await SegmentReader.open(segment, segment.positionBefore(next), this.onDamage);
-        }
-        const appended = this.nextAppend();
-        const sealed = segment !== this.files.last;
-        const batch = await this.readBatch(reader, segment, next, until);
-        if (batch.length > 0) {
-          next = batch[batch.length - 1].offset + 1;
-          yield batch;
-        } else if (sealed) {
-          await reader.close();
-          reader = undefined;
-          next = Math.max(next, this.files.after(segment).firstSequence);
-        } else if (!limits.signal?.aborted && !this.closed) {
-          await appended;
-        }
-      }
-    } finally {
-      limits.signal?.removeEventListener('abort', wake);
-      await reader?.close();
-    }
+  readFrom(sequence: number, limits: ReadLimits = {}): AsyncGenerator<StoredRecord[], void, void> {
+    return this.reader.readFrom(sequence, limits);
   }
 
   /** One record again; undefined if it was trimmed, damaged or never there. */
   async read(sequence: number): Promise<StoredRecord | undefined> {
     if (!Number.isSafeInteger(sequence) || sequence < this.firstSequence || sequence >= this.nextSequence) return undefined;
-    const segment = this.files.holding(sequence);
-    const reader = await SegmentReader.open(segment, segment.positionBefore(sequence), () => {});
-    try {
-      while (await reader.next(segment.bytes)) {
-        if (reader.firstSequence > sequence) return undefined;
-        if (reader.firstSequence + reader.recordCount <= sequence) continue;
-        const found: StoredRecord[] = [];
-        recordsOf(reader.buffer, reader.at, found, sequence);
-        return found[0];
-      }
-      return undefined;
-    } finally {
-      await reader.close();
-    }
+    return this.reader.read(sequence);
   }
 
   /** The first sequence number of the oldest file written at or after a time, ms since the epoch. */
@@ -225,7 +185,7 @@ export class Journal {
     clearTimeout(this.repairTimer);
     await this.commits.idle();
     await this.trimming;
-    this.wakeReaders();
+    this.reader.close();
     for (const waiter of this.roomWaiters.splice(0)) waiter();
     await this.file?.close();
     this.file = undefined;
@@ -233,6 +193,7 @@ export class Journal {
 
   private async load(): Promise<void> {
     this.files = await JournalFiles.list(this.options.dir);
+    this.reader = new JournalReader(this.files, this.onDamage);
     if (this.files.isEmpty) return this.roll(0);
     const { last } = this.files;
     this.nextSequence = last.firstSequence;
@@ -242,7 +203,7 @@ export class Journal {
     } finally {
       await reader.close();
     }
-    this.file = await open(last.path, 'r+');
+    this.file = await reopen(last.path);
     const torn = last.bytes - reader.position;
     if (torn > 0) {
       this.onDamage(
@@ -253,29 +214,6 @@ export class Journal {
     }
     // What was whole but not synced when the last process ended is about to be handed out.
     await this.file.sync();
-  }
-
-  private async readBatch(reader: SegmentReader, segment: JournalSegment, from: number, until: number): Promise<StoredRecord[]> {
-    const batch: StoredRecord[] = [];
-    let bytes = 0;
-    while (await reader.next(segment.bytes)) {
-      recordsOf(reader.buffer, reader.at, batch, from);
-      bytes += reader.size;
-      if (batch.length >= batchRecords || bytes >= batchBytes || (batch.length > 0 && !reader.buffered)) break;
-    }
-    while (batch.length > 0 && batch[batch.length - 1].offset >= until) batch.pop();
-    return batch;
-  }
-
-  /** Resolves at the next append, abort or close: the same promise for every reader. */
-  private nextAppend(): Promise<void> {
-    this.appended ??= new Promise((resolve) => {
-      this.wakeReaders = () => {
-        this.appended = undefined;
-        resolve();
-      };
-    });
-    return this.appended;
   }
 
   private async write(entries: readonly PreparedEntry[]): Promise<number[]> {
@@ -295,22 +233,27 @@ export class Journal {
     if (this.files.last.bytes >= this.options.segmentBytes) await this.roll(this.nextSequence);
     const segment = this.files.last;
     const file = this.file as FileHandle;
-    const buffer = Buffer.allocUnsafe(entries.reduce((sum, { bytes }) => sum + bytes, 0));
+    const buffer = this.groupBuffer(entries.reduce((sum, entry) => sum + entryBytes(entry), 0));
     const firsts: number[] = [];
     let at = 0;
     let sequence = this.nextSequence;
     for (const entry of entries) {
       firsts.push(sequence);
       at = writeEntry(entry, sequence, buffer, at);
-      sequence += entry.records.length;
+      sequence += entry.count;
     }
     await writeWhole(file, buffer, segment.bytes);
     await this.options.sync(file);
     segment.note(firsts[0], segment.bytes);
     this.files.grow(buffer.length);
     this.nextSequence = sequence;
-    this.wakeReaders();
+    this.reader.wake();
     return firsts;
+  }
+
+  /** Groups are written one at a time, so most of them can be put together in the same place. */
+  private groupBuffer(bytes: number): Buffer {
+    return bytes > this.scratch.length ? Buffer.allocUnsafe(bytes) : this.scratch.subarray(0, bytes);
   }
 
   /** Without traffic nobody would notice that the disk works again, and without health there may be no traffic. */
@@ -331,6 +274,7 @@ export class Journal {
     const file = this.file as FileHandle;
     const { bytes } = this.files.last;
     await file.truncate(bytes);
+    await file.datasync();
     await this.options.sync(file);
     this.broken = undefined;
   }
@@ -340,7 +284,7 @@ export class Journal {
     await this.file?.close();
     this.file = file;
     this.nextSequence = firstSequence;
-    this.wakeReaders();
+    this.reader.wake();
   }
 
   private async removeBefore(sequence: number): Promise<void> {

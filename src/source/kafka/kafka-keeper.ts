@@ -8,8 +8,9 @@
 import type { Message } from 'kafkajs';
 import { rejectHeader } from '../../../processors/decode/reject-header.ts';
 import { KafkaWriter } from '../../sink/kafka-writer.ts';
-import type { DrainKeeper, KeepWait } from '../drain/drain-keeper.ts';
+import type { DrainKeeper, DrainRecords, KeepWait } from '../drain/drain-keeper.ts';
 import type { JournalRecord } from '../drain/journal.ts';
+import { RecordSlices } from '../drain/record-slices.ts';
 import type { KafkaConnection } from './kafka-client.ts';
 
 /** Bytes of values in one write; what waits beyond it takes the next. */
@@ -58,7 +59,8 @@ export class KafkaKeeper implements DrainKeeper {
     return this.#writer.open();
   }
 
-  keep(records: readonly JournalRecord[], key: string, wait: KeepWait): Promise<string | undefined> {
+  keep(kept: DrainRecords, key: string, wait: KeepWait): Promise<string | undefined> {
+    const records = kept instanceof RecordSlices ? kept.toRecords() : kept;
     if (records.length === 0) {
       wait.settled(true);
       return Promise.resolve(undefined);

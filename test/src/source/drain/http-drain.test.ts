@@ -510,7 +510,12 @@ describe('back-pressure', () => {
   });
 
   test('a sender that honours Retry-After is told at once when to come back', async () => {
-    const harness = await start({ path: '/drain/json', rate: { bytesPerSecond: 100, burstBytes: 100 }, holdMs: 1000 });
+    const harness = await start({
+      now: () => 1_700_000_000_000,
+      path: '/drain/json',
+      rate: { bytesPerSecond: 100, burstBytes: 100 },
+      holdMs: 1000,
+    });
     const json = { 'Content-Type': 'application/json' };
     expect((await harness.post(`{"a":"${'x'.repeat(1000)}"}`, json)).status).toBe(200);
     const startedMs = performance.now();

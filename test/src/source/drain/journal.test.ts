@@ -10,6 +10,7 @@ import {
   type JournalRecord,
   type StoredRecord,
 } from '../../../../src/source/drain/journal.ts';
+import { RecordSlices } from '../../../../src/source/drain/record-slices.ts';
 
 let root: string;
 let dir: string;
@@ -67,6 +68,39 @@ describe('a journal', () => {
       expect(kept.map((each) => each.headers)).toEqual([headers, headers, undefined, { x: 'y' }, undefined]);
       expect(kept.map((each) => each.timestampMs)).toEqual([1, 1, 1, 2.5, 1_700_000_000_000]);
       expect(texts(await all(journal, 2))).toEqual(['2:c', '3:', '4:e']);
+    });
+  });
+
+  test('gives records of one piece of memory back as if each had come alone, from any number on', async () => {
+    const headers = fc.option(fc.dictionary(fc.string({ maxLength: 5 }), fc.string({ maxLength: 5 }), { maxKeys: 3 }), { nil: undefined });
+    const record = fc.record({ gap: fc.nat(5), bytes: fc.nat(40), set: fc.nat(2) });
+    await withJournal({ segmentBytes: 2000 }, async (journal) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(record, { minLength: 1, maxLength: 30 }),
+          headers,
+          headers,
+          fc.nat(30),
+          async (list, first, other, from) => {
+            const bytes = Buffer.from(
+              Array.from({ length: list.reduce((sum, { gap, bytes }) => sum + gap + bytes, 5) }, (_, i) => i % 251),
+            );
+            const slices = new RecordSlices(bytes, 1234.5, first);
+            const set = slices.addHeaderSet(other ?? {});
+            let at = 0;
+            list.forEach(({ gap, bytes, set: wanted }, i) => {
+              slices.add(at + gap, at + gap + bytes);
+              at += gap + bytes;
+              if (wanted === 2) slices.setHeaders(i, set);
+            });
+            const start = await journal.append(slices);
+            const kept = (await all(journal, start + from)).map(({ offset, value, ...rest }) => ({ ...rest, value: Buffer.from(value) }));
+            expect(kept).toEqual(slices.toRecords().slice(from));
+            expect((await journal.read(start))?.value).toEqual(slices.toRecords()[0].value);
+          },
+        ),
+        { seed: 20261121, numRuns: 50 },
+      );
     });
   });
 
