@@ -1,7 +1,7 @@
 /** The whole command between two topics of a real broker: undisturbed, with the broker gone for a while, and killed in the middle. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeManifest } from '../../src/checkpoint/manifest.ts';
@@ -53,10 +53,12 @@ interface Setting {
   readonly out: Stored[];
 }
 
-async function setUp(): Promise<Setting> {
+/** @param stateInTopic checkpoints are kept in a topic instead of the folder. */
+async function setUp(stateInTopic = false): Promise<Setting> {
   const id = randomBytes(4).toString('hex');
-  const [topic, findings, group] = [`logs-${id}`, `findings-${id}`, `group-${id}`];
+  const [topic, findings, group, state] = [`logs-${id}`, `findings-${id}`, `group-${id}`, `state-${id}`];
   await broker.createTopics({ topic, partitions }, { topic: findings, partitions: 2 });
+  if (stateInTopic) await broker.createTopics({ topic: state, config: { 'cleanup.policy': 'compact' } });
   const cwd = await tempDir();
   await writeRule(join(cwd, 'rules'));
   await writeFile(
@@ -66,6 +68,7 @@ async function setUp(): Promise<Setting> {
       'http: { listen: "127.0.0.1:0" }',
       `sources: [{ kafka: { brokers: ["${broker.brokers[0]}"], topics: [${topic}], group: ${group} } }]`,
       `sinks: [{ kafka: { topic: ${findings} } }]`,
+      stateInTopic ? `state: { kafka: ${state} }` : '',
       '',
     ].join('\n'),
   );
@@ -165,10 +168,10 @@ describe.skipIf(unavailable)('run between two topics', () => {
   });
 
   test.skipIf(process.env.KAFKA_BROKERS !== undefined)(
-    'goes on when the broker was gone for a while, and leaves nothing out',
+    'goes on when the broker was gone for a while, with its state there too, and leaves nothing out; elsewhere it goes on from that state',
     { timeout: 180_000 },
     async () => {
-      const setting = await setUp();
+      const setting = await setUp(true);
       const all = traffic();
       await produce(broker.brokers, setting.topic, all.slice(0, 3000));
       const run = Command.start(['run'], { cwd: setting.cwd });
@@ -186,6 +189,14 @@ describe.skipIf(unavailable)('run between two topics', () => {
       await expect.poll(async () => (await fetch(`${address}/healthz`)).status, patience).toBe(200);
       expect(await run.stop()).toMatchObject({ code: 0 });
       expect(await committed(setting)).toEqual([2001, 2001, 2001]);
+      const elsewhere = await tempDir();
+      await writeRule(join(elsewhere, 'rules'));
+      await copyFile(join(setting.cwd, 'streamgauge.yaml'), join(elsewhere, 'streamgauge.yaml'));
+      const again = Command.start(['run'], { cwd: elsewhere });
+      await again.says(/restored from the checkpoint/);
+      expect(await again.stop()).toMatchObject({ code: 0 });
+      expect(again.stderr).toMatch(new RegExp(`"positions":\\{("${setting.topic}/\\d":2001,?){3}\\}`));
+      expect(written(setting)).toEqual(expected);
     },
   );
 
