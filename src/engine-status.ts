@@ -33,6 +33,7 @@ export function statusOf({ engine, sources, sinks, reasons }: Observed): Status 
       ...engine.lossLog.reasons(Date.now()),
       ...spentBudgets(engine.pipeline),
       ...failedRules(engine.pipeline),
+      ...engine.sourceWatch.reasons(),
       ...(reasons?.() ?? []),
     ],
   };

@@ -26,11 +26,12 @@ import { LossLog } from './loss-log.ts';
 import { Mutex } from './mutex.ts';
 import { lookbackMs, Rebuild } from './rebuild.ts';
 import { SampleText } from './sample-text.ts';
-import { lossFinding, outageFinding } from './self-finding.ts';
+import { lossFinding, outageFinding, stoppedFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown } from './shutdown.ts';
 import type { DeadLetter, DeadRecord } from './sink/dead-letter.ts';
 import type { Sink } from './sink/sink.ts';
 import type { RebuildIntake, RebuildStart, RecordIntake, RecordLoss, Source } from './source/source.ts';
+import { SourceWatch } from './source-watch.ts';
 
 export interface EngineParts {
   /** The first one: `reload` may put another in its place. */
@@ -95,6 +96,7 @@ export class Engine {
   /** Those of the last checkpoint; its save has ended when the next one begins. */
   private readonly copies = new SnapshotCopies();
   private stopping = false;
+  private begun = false;
   private failure: unknown;
   private readonly timers: NodeJS.Timeout[] = [];
   private wakeStopped: () => void = () => {};
@@ -102,12 +104,17 @@ export class Engine {
     this.wakeStopped = resolve;
   });
   private readonly steadyClock: () => number;
+  /** Sources that are away or stand still. */
+  readonly sourceWatch: SourceWatch;
+  /** What is still to be told when the run has failed. */
+  private lastWords: Finding[] = [];
 
   constructor(parts: EngineParts, options: Partial<EngineOptions> = {}) {
     this.parts = parts;
     this.pipeline = parts.pipeline;
     this.options = { ...engineDefaults, ...options };
     this.steadyClock = parts.steadyClock ?? parts.clock;
+    this.sourceWatch = new SourceWatch(parts.sources, this.now());
     this.idleness = new Idleness(this.options.idleMs);
     this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
   }
@@ -119,7 +126,7 @@ export class Engine {
       await this.begin();
       // Told to stop before anything ran: there is nothing to wake up for.
       if (!this.stopping) {
-        running = Promise.all(this.parts.sources.map((source) => source.run({ ...this.positions }, this.intakeOf(source))));
+        running = Promise.all(this.parts.sources.map((source) => this.runSource(source)));
         await Promise.race([running, this.stopped]);
       }
       if (!this.stopping) await this.finish();
@@ -130,12 +137,27 @@ export class Engine {
     if (this.failure !== undefined) throw this.failure;
   }
 
+  private async runSource(source: Source): Promise<void> {
+    try {
+      await source.run({ ...this.positions }, this.intakeOf(source));
+    } catch (error) {
+      // What the engine itself could not do comes back through the source, and is none of its making.
+      if (this.failure === undefined) this.lastWords = this.sourceWatch.gaveUp(source, error, this.now());
+      throw error;
+    }
+  }
+
+  private now() {
+    return { wallMs: this.parts.clock(), steadyMs: this.steadyClock() };
+  }
+
   /** What fails here leaves things open, which the shutdown closes. */
   private async begin(): Promise<void> {
     for (const sink of this.parts.sinks) await sink.open();
     await this.parts.deadLetter?.open();
     await this.restore();
     this.startTimers();
+    this.begun = true;
   }
 
   /** Bytes of the last checkpoint. */
@@ -241,6 +263,7 @@ export class Engine {
     const key = partitionKey(batch.topic, batch.partition);
     this.sourceOf.set(batch.topic, source);
     this.idleness.noted(key, this.steadyClock());
+    this.sourceWatch.progressed(source, this.steadyClock());
     const eventsBefore = pipeline.counters.events;
     const findings = await inSlices(pipeline.processInSlices(batch));
     // A partition of nothing but garbage moves no watermark: it is as good as silent, and must not hold the others up for ever.
@@ -346,6 +369,7 @@ export class Engine {
       this.timers.push(timer);
     };
     if (this.parts.checkpoints !== undefined) every(checkpointEveryMs, () => this.checkpoint());
+    every(tickEveryMs, () => this.inTurn(async () => this.write(this.sourceWatch.look(this.now()))));
     if (Number.isFinite(this.options.idleMs)) every(tickEveryMs, () => this.inTurn(() => this.tick()));
   }
 
@@ -356,6 +380,14 @@ export class Engine {
     if (idle.length === 0) return;
     await this.write(await inSlices(this.pipeline.tickInSlices({ nowMs, idle })));
     this.dirty = true;
+  }
+
+  /** Told where it can be: a sink that is away is why we stop, as often as not. */
+  private async sayLastWords(): Promise<void> {
+    const { sinks, clock } = this.parts;
+    const reason = this.failure instanceof Error ? this.failure.message : String(this.failure);
+    const words = this.lastWords.length > 0 ? this.lastWords : [stoppedFinding(reason, clock())];
+    for (const sink of sinks) await sink.write(words).catch(() => {});
   }
 
   private async finish(): Promise<void> {
@@ -425,6 +457,7 @@ export class Engine {
     // After a failure nothing new is saved; what was taken before it may be finished.
     const last = this.failure === undefined ? () => this.checkpoint() : () => this.checkpointing;
     steps.push({ name: 'the last checkpoint', run: last });
+    if (this.failure !== undefined && this.begun) steps.push({ name: 'last words', run: () => this.sayLastWords() });
     steps.push(...sinks.map((sink) => ({ name: `sink ${sink.name}`, run: () => sink.close() })));
     if (deadLetter !== undefined) steps.push({ name: 'the dead letter', run: () => deadLetter.close() });
     if (checkpoints?.close !== undefined) steps.push({ name: 'the checkpoints', run: async () => checkpoints.close?.() });

@@ -44,3 +44,49 @@ export function lossFinding(
     nowMs,
   });
 }
+
+/** A source was away for longer than a restart takes; with `close` it is back. */
+export function sourceFailedFinding(source: string, reason: string, sinceMs: number, nowMs: number, activity?: 'close'): Finding {
+  const seconds = Math.round((nowMs - sinceMs) / 1000);
+  return selfFinding({
+    rule: 'streamgauge.source_failed',
+    title: 'A source cannot be read',
+    key: { source },
+    summary:
+      activity === 'close' ? `over: ${source} is read again after ${seconds} s` : `${source} cannot be read for ${seconds} s: ${reason}`,
+    value: nowMs - sinceMs,
+    sinceMs,
+    nowMs,
+    activity,
+  });
+}
+
+/** Records wait and none came; with `close` one has. */
+export function sourceStalledFinding(source: string, lagRecords: number, sinceMs: number, nowMs: number, activity?: 'close'): Finding {
+  const seconds = Math.round((nowMs - sinceMs) / 1000);
+  const waits = `${source}: ${lagRecords} records wait, and none has come for ${seconds} s`;
+  return selfFinding({
+    rule: 'streamgauge.source_stalled',
+    title: 'A source stands still',
+    key: { source },
+    summary: activity === 'close' ? `over: ${source} goes on after ${seconds} s` : waits,
+    value: nowMs - sinceMs,
+    sinceMs,
+    nowMs,
+    activity,
+  });
+}
+
+/** The process gives up; told to the sinks that still take something. */
+export function stoppedFinding(reason: string, nowMs: number): Finding {
+  return selfFinding({
+    rule: 'streamgauge.stopped',
+    title: 'streamgauge stopped, and not because it was told to',
+    key: {},
+    summary: `nothing is watched any more: ${reason.slice(0, 500)}`,
+    measure: 'processes',
+    value: 1,
+    sinceMs: nowMs,
+    nowMs,
+  });
+}
