@@ -192,6 +192,22 @@ describe('run', () => {
     expect(await again.stop()).toMatchObject({ code: 0 });
   });
 
+  test('a state folder has one process: a second is told whose it is, and a kill needs no hand', { timeout: 60_000 }, async () => {
+    const cwd = await folderWith('');
+    const first = Command.start(['run'], { cwd });
+    await first.address();
+    const second = await command(['run'], { cwd });
+    expect(second.code).toBe(2);
+    expect(second.stderr).toMatch(
+      new RegExp(`state folder .*/data belongs to another streamgauge \\(process ${first.child.pid} on .*\\): stop that one`),
+    );
+    await first.kill();
+    const third = Command.start(['run'], { cwd });
+    await third.address();
+    expect(await third.stop()).toMatchObject({ code: 0 });
+    expect((await readdir(join(cwd, 'data'))).filter((name) => name.startsWith('lock'))).toEqual([]);
+  });
+
   test('says which port it could not have', async () => {
     const cwd = await folderWith('');
     const port = await takenPort();
