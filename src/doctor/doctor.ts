@@ -5,6 +5,7 @@ import type { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import type { Rule } from '../../processors/rule.ts';
 import type { Config, DrainSourceConfig, LokiSinkConfig } from '../config.ts';
+import { isLoopback } from '../config-faults.ts';
 import { ExitCode, UsageError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import { loadRules } from '../rules.ts';
@@ -116,8 +117,4 @@ function canListen(host: string, port: number): Promise<readonly string[]> {
     );
     server.listen(port, host, () => server.close(() => resolve([])));
   });
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
