@@ -1,8 +1,7 @@
 import { partitionKey, type SourceRecord } from '../record.ts';
-import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import type { RejectReason } from './decoder.ts';
 import type { EventBatch } from './event-batch.ts';
-import { type HeldLine, HeldLines } from './held-lines.ts';
+import type { HeldLine, HeldLines } from './held-lines.ts';
 import type { LineDecoder } from './line-decoder.ts';
 import type { RowWriter } from './row-writer.ts';
 import { bufferOf, textOf, withoutLineBreak } from './text-of.ts';
@@ -10,7 +9,8 @@ import { isoTimeAt, textTimeMs, timeEnd } from './time.ts';
 
 /**
  * Lines of container runtimes: CRI `TIME stdout|stderr P|F TEXT` and Docker's json-file. A line longer than 16 KiB comes
- * in parts; they are joined per (topic, partition, stream) and the joined line is decoded like any other, with the first part's time.
+ * in parts; they are joined per (topic, partition, stream), for such a line names no container, and the joined line is decoded like any
+ * other, with the first part's time.
  */
 export class ContainerDecoder {
   private readonly row: RowWriter;
@@ -21,13 +21,13 @@ export class ContainerDecoder {
   private recordIndex = 0;
   private out!: EventBatch;
   private readonly flush = (line: HeldLine): void => {
-    this.write(Buffer.concat(line.parts), line.stream, line.timeMs);
+    this.write(Buffer.concat(line.parts), line.id, line.timeMs);
   };
 
-  constructor(row: RowWriter, lines: LineDecoder, maxBytes: number) {
+  constructor(row: RowWriter, lines: LineDecoder, held: HeldLines) {
     this.row = row;
     this.lines = lines;
-    this.held = new HeldLines(maxBytes);
+    this.held = held;
   }
 
   /** One CRI line. `bad_cri` if it is none; then nothing has changed. */
@@ -55,14 +55,6 @@ export class ContainerDecoder {
     this.take(record, recordIndex, out);
     const partial = !line.log.endsWith('\n');
     this.part(Buffer.from(withoutLineBreak(line.log)), line.stream, parsed, partial);
-  }
-
-  snapshot(out: SnapshotWriter): void {
-    this.held.snapshot(out);
-  }
-
-  restore(from: SnapshotReader): void {
-    this.held.restore(from);
   }
 
   private take(record: SourceRecord, recordIndex: number, out: EventBatch): void {

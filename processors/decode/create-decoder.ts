@@ -7,9 +7,11 @@ import type { EventBatch, FieldPlan } from './event-batch.ts';
 import { type ExtractorOptions, Extractors } from './extractors.ts';
 import { compileFields } from './field-table.ts';
 import { routerNames, senderNames } from './fields.ts';
+import { HeldLines } from './held-lines.ts';
 import { JsonDecoder } from './json.ts';
 import { JsonScanner } from './json-scanner.ts';
 import { LineDecoder } from './line-decoder.ts';
+import { JsonParts } from './partial-json.ts';
 import { fillPlain } from './plain.ts';
 import { rejectedBySource } from './reject-header.ts';
 import { RowWriter } from './row-writer.ts';
@@ -45,6 +47,8 @@ class FormatDecoder implements Decoder {
   private readonly row: RowWriter;
   private readonly lines: LineDecoder;
   private readonly containers: ContainerDecoder;
+  private readonly held: HeldLines;
+  private readonly parts: JsonParts;
   private readonly json: JsonDecoder;
   private readonly scanner: JsonScanner;
   private readonly maxRecordBytes: number;
@@ -58,8 +62,10 @@ class FormatDecoder implements Decoder {
     this.maxRecordBytes = options.maxRecordBytes ?? 1 << 20;
     this.row = new RowWriter(names, plan.size, extractors.isEmpty ? undefined : extractors);
     this.lines = new LineDecoder(compileFields(plan, routerNames, { additions: options.fields }));
-    this.containers = new ContainerDecoder(this.row, this.lines, this.maxRecordBytes);
+    this.held = new HeldLines(this.maxRecordBytes);
+    this.containers = new ContainerDecoder(this.row, this.lines, this.held);
     this.json = new JsonDecoder(this.row, this.lines, this.containers);
+    this.parts = new JsonParts(this.held, (text, record, index, out) => this.json.decode(text, record, index, out));
     this.scanner = new JsonScanner(this.row, names);
     this.auto = (text, record, index, out) => this.decodeAny(text, record, index, out);
     this.byFormat = this.decoders();
@@ -76,9 +82,10 @@ class FormatDecoder implements Decoder {
       else if (value.length > this.maxRecordBytes) reason = 'too_long';
       else {
         reason = rejectedBySource(list[index]);
-        if (reason === undefined && !(mayBeJson && this.scanner.scan(bufferOf(value), list[index], index, out))) {
-          reason = decodeText(textOf(value), list[index], index, out);
-        }
+        const isDone =
+          reason !== undefined ||
+          (mayBeJson && (this.parts.take(list[index], index, out) || this.scanner.scan(bufferOf(value), list[index], index, out)));
+        if (!isDone) reason = decodeText(textOf(value), list[index], index, out);
       }
       if (reason !== undefined) rejects.add(index, reason);
     }
@@ -86,12 +93,12 @@ class FormatDecoder implements Decoder {
 
   snapshot(out: SnapshotWriter): void {
     out.section('decode');
-    this.containers.snapshot(out);
+    this.held.snapshot(out);
   }
 
   restore(from: SnapshotReader): void {
     from.section('decode');
-    this.containers.restore(from);
+    this.held.restore(from);
   }
 
   private decoders(): Map<string, DecodeText> {
