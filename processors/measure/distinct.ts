@@ -1,8 +1,17 @@
 import type { Match } from '../match/match.ts';
-import { estimateFromRegisters, relativeError } from '../sketch/ertl-estimator.ts';
+import { estimateFromHistogram, estimateFromRegisters, relativeError } from '../sketch/ertl-estimator.ts';
 import { ExactDistinct } from '../sketch/exact-distinct.ts';
 import { PaneTokens } from '../sketch/pane-tokens.ts';
-import { expireFrontier, type Frontier, foldPane, frontierOf, maxPanes, newestPane, raiseRegisters } from '../sketch/pareto-hll.ts';
+import {
+  countRanks,
+  expireFrontier,
+  type Frontier,
+  foldPane,
+  frontierOf,
+  maxPanes,
+  newestPane,
+  raiseRegisters,
+} from '../sketch/pareto-hll.ts';
 import { noBlock, Slab } from '../sketch/slab.ts';
 import { tokenOf } from '../sketch/token.ts';
 import { SnapshotError, type SnapshotReader, type SnapshotWriter } from '../snapshot.ts';
@@ -34,6 +43,7 @@ export class Distinct implements Measure {
   private readonly precision: number;
   private readonly windowPanes: number;
   private readonly registers: Uint8Array;
+  private readonly rankCounts = new Uint32Array(66);
   private readonly tokens = new Uint32Array(exactLimit);
   private readonly releaseEntry = (entry: number): void => this.paneTokens.release(entry);
 
@@ -75,8 +85,14 @@ export class Distinct implements Measure {
     if (this.openIn(slot, firstPane, lastPane)) return this.provisional(slot, firstPane, lastPane);
     const id = this.exact.foreign(slot);
     if (id < 0) return this.exact.count(slot, firstPane, lastPane) || Number.NaN;
+    const frontier = this.frontiers[id] as Frontier;
+    if (newestPane(frontier) < firstPane) return Number.NaN;
+    if (newestPane(frontier) <= lastPane) {
+      countRanks(frontier, firstPane, this.precision, this.rankCounts);
+      return estimateFromHistogram(this.rankCounts, this.precision);
+    }
     this.registers.fill(0);
-    const any = raiseRegisters(this.frontiers[id] as Frontier, firstPane, lastPane, this.precision, this.registers);
+    const any = raiseRegisters(frontier, firstPane, lastPane, this.precision, this.registers);
     return any ? estimateFromRegisters(this.registers, this.precision) : Number.NaN;
   }
 
@@ -215,10 +231,9 @@ export class Distinct implements Measure {
 
   private foldExact(slot: number, entry: number, pane: number): void {
     const firstPane = pane - this.windowPanes + 1;
-    this.exact.expire(slot, firstPane);
     const count = this.paneTokens.tokens(entry, this.tokens);
-    for (let i = 0; i < count; i++) this.exact.put(slot, this.tokens[i], pane);
-    if (this.exact.size(slot) > exactLimit) this.promote(slot, firstPane);
+    for (let i = 0; i < count; i++) this.exact.put(slot, this.tokens[i], pane, firstPane);
+    if (this.exact.size(slot) > exactLimit && this.exact.expire(slot, firstPane) > exactLimit) this.promote(slot, firstPane);
   }
 
   /** Makes a slot dense, from its tokens of `firstPane` and later; returns the number of its frontier. */

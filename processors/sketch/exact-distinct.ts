@@ -40,8 +40,8 @@ export class ExactDistinct {
     this.slots[2 * slot + 1] = foreign;
   }
 
-  /** Notes that the token was seen in the pane. */
-  put(slot: number, token: number, pane: number): void {
+  /** Notes that the token was seen in the pane. A table without room for it forgets tokens last seen before `firstPane` before it grows. */
+  put(slot: number, token: number, pane: number, firstPane: number): void {
     this.room(slot);
     let meta = this.slots[2 * slot + 1];
     let cells = meta === 0 ? 0 : 1 << ((meta & 31) - 1);
@@ -61,7 +61,8 @@ export class ExactDistinct {
           return;
         }
       }
-      this.rebuild(slot, this.collect(slot, 0), (meta & 31) === 0 ? 0 : meta & 31);
+      const live = this.collect(slot, firstPane);
+      this.rebuild(slot, live, cellsFor(live + 1, (meta & 31) - 1));
       meta = this.slots[2 * slot + 1];
       cells = 1 << ((meta & 31) - 1);
     }
@@ -114,9 +115,7 @@ export class ExactDistinct {
       return 0;
     }
     const cellsLog2 = (this.slots[2 * slot + 1] & 31) - 1;
-    const needed = cellsLog2For(live);
-    // A table is only made smaller when it would be a quarter full: keys near a boundary do not move at every pane.
-    this.rebuild(slot, this.collect(slot, firstPane), needed + 2 <= cellsLog2 ? needed : cellsLog2);
+    this.rebuild(slot, this.collect(slot, firstPane), cellsFor(live, cellsLog2));
     return live;
   }
 
@@ -186,4 +185,10 @@ export class ExactDistinct {
     wider.set(this.slots);
     this.slots = wider;
   }
+}
+
+/** log2 of the cells for so many tokens, of a table that has 2^nowLog2: it is only made smaller when it would be a quarter full, so that keys near a boundary do not move at every pane. */
+function cellsFor(tokens: number, nowLog2: number): number {
+  const needed = cellsLog2For(tokens);
+  return needed + 2 <= nowLog2 ? needed : Math.max(needed, nowLog2);
 }

@@ -24,7 +24,7 @@ let sortKeys = new Float64Array(1024);
 
 /**
  * Folds one pane into a frontier and forgets the panes before `firstPane`.
- * @param registers the pane's greatest rank per register, 0 for none
+ * @param registers the pane's greatest rank per register, 0 for none; all of its memory
  * @returns the frontier, in its old memory if it fits there
  */
 export function foldPane(frontier: Frontier, registers: Uint8Array, pane: number, firstPane: number, precision: number): Frontier {
@@ -33,33 +33,89 @@ export function foldPane(frontier: Frontier, registers: Uint8Array, pane: number
   const shift = 32 - precision;
   const end = head + frontier[1];
   if (scratch.length < head + frontier[1] + registers.length) scratch = new Uint32Array(2 * (head + frontier[1] + registers.length));
+  const fours = foursOf(registers);
+  const out = scratch;
   let to = head;
   let at = head;
-  for (let register = 0; register < registers.length; register++) {
-    let own = registers[register];
-    let best = 0;
-    const prefix = register << shift;
-    for (; at < end && frontier[at] >>> shift === register; at++) {
-      const entry = frontier[at];
-      const entryPane = newest - ((newest - (entry >>> rankBits)) & mask);
-      if (entryPane < firstPane) continue;
-      const rank = entry & 63;
-      if (own > 0 && entryPane <= pane) {
-        if (entryPane === pane && rank > own) own = rank;
-        if (own > best) {
-          scratch[to++] = prefix | ((pane & mask) << rankBits) | own;
-          best = own;
+  for (let four = 0; four < fours.length; four++) {
+    // A pane has something for few of the registers.
+    if (fours[four] === 0) continue;
+    for (let register = 4 * four; register < 4 * four + 4; register++) {
+      let own = registers[register];
+      if (own === 0) continue;
+      const prefix = (register << shift) >>> 0;
+      for (; at < end && frontier[at] < prefix; at++) {
+        out[to] = frontier[at];
+        to += newest - ((newest - (frontier[at] >>> rankBits)) & mask) >= firstPane ? 1 : 0;
+      }
+      const owned = (prefix | ((pane & mask) << rankBits)) >>> 0;
+      let best = 0;
+      for (; at < end && frontier[at] >>> shift === register; at++) {
+        const entry = frontier[at];
+        const entryPane = newest - ((newest - (entry >>> rankBits)) & mask);
+        if (entryPane < firstPane) continue;
+        const rank = entry & 63;
+        if (own > 0 && entryPane <= pane) {
+          if (entryPane === pane && rank > own) own = rank;
+          if (own > best) {
+            out[to++] = owned | own;
+            best = own;
+          }
+          own = 0;
         }
-        own = 0;
+        if (rank > best) {
+          out[to++] = entry;
+          best = rank;
+        }
       }
-      if (rank > best) {
-        scratch[to++] = entry;
-        best = rank;
-      }
+      if (own > best) out[to++] = owned | own;
     }
-    if (own > best) scratch[to++] = prefix | ((pane & mask) << rankBits) | own;
+  }
+  for (; at < end; at++) {
+    out[to] = frontier[at];
+    to += newest - ((newest - (frontier[at] >>> rankBits)) & mask) >= firstPane ? 1 : 0;
   }
   return store(frontier, Math.max(newest, pane), Math.max(frontier[2], firstPane), to);
+}
+
+let foursFor: Uint8Array | undefined;
+let fours: Uint32Array = new Uint32Array(0);
+
+/** The same memory, four registers a word. */
+function foursOf(registers: Uint8Array): Uint32Array {
+  if (registers !== foursFor) {
+    foursFor = registers;
+    fours = new Uint32Array(registers.buffer, registers.byteOffset, registers.length / 4);
+  }
+  return fours;
+}
+
+/**
+ * Counts the registers of each rank, for the window from `firstPane` to the newest pane, straight from the entries: the last one of a register
+ * that is in the window has the greatest rank.
+ * @param counts gets them; 66 long at least
+ */
+export function countRanks(frontier: Frontier, firstPane: number, precision: number, counts: Uint32Array): void {
+  const mask = maxPanes(precision) - 1;
+  const shift = 32 - precision;
+  const newest = frontier[0];
+  const end = head + frontier[1];
+  counts.fill(0);
+  let register = -1;
+  let rank = 0;
+  let occupied = 0;
+  for (let at = head; at < end; at++) {
+    const entry = frontier[at];
+    if (newest - ((newest - (entry >>> rankBits)) & mask) < firstPane) continue;
+    if (entry >>> shift !== register) {
+      counts[rank]++;
+      occupied++;
+      register = entry >>> shift;
+    }
+    rank = entry & 63;
+  }
+  counts[rank]++;
+  counts[0] = 2 ** precision - occupied;
 }
 
 /** The frontier of tokens, each with the last pane it was seen in. */

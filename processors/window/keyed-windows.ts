@@ -45,6 +45,9 @@ export class KeyedWindows {
   private readonly places: Places;
   private readonly flaws = new Flaws();
   private readonly open = new Map<number, OpenPane>();
+  /** The open pane that was asked for last: nearly always the one that is asked for next. */
+  private latest = -1;
+  private latestOpen: OpenPane | undefined;
   /** A pane that closed, empty again: the next one need not grow anew. */
   private spare: OpenPane | undefined;
   private readonly paneClose: PaneClose;
@@ -153,6 +156,7 @@ export class KeyedWindows {
     const pane = this.nextPane();
     const open = this.open.get(pane);
     this.open.delete(pane);
+    this.latestOpen = undefined;
     this.lastClosed = pane;
     if (open !== undefined) yield* this.paneClose.fold(open, pane);
     for (const view of this.views) yield* this.paneClose.judgeAll(view, open, pane);
@@ -198,6 +202,7 @@ export class KeyedWindows {
     this.places.restore(from, generationPanes);
     this.flaws.restore(from);
     this.open.clear();
+    this.latestOpen = undefined;
     const openPanes = from.u32();
     for (let i = 0; i < openPanes; i++) {
       const open = new OpenPane();
@@ -218,12 +223,15 @@ export class KeyedWindows {
   }
 
   private openPane(pane: number): OpenPane {
+    if (pane === this.latest && this.latestOpen !== undefined) return this.latestOpen;
     let open = this.open.get(pane);
     if (open === undefined) {
       open = this.spare ?? new OpenPane();
       this.spare = undefined;
       this.open.set(pane, open);
     }
+    this.latest = pane;
+    this.latestOpen = open;
     return open;
   }
 

@@ -55,10 +55,21 @@ class Segment {
   set(index: number, text: string): void {
     if (index >= this.starts.length) this.growIndex(index + 1);
     this.room(text.length * 3);
-    const { written } = encoder.encodeInto(text, this.bytes.subarray(this.used));
+    const written = this.writeAscii(text) ? text.length : encoder.encodeInto(text, this.bytes.subarray(this.used)).written;
     this.starts[index] = this.used;
     this.lengths[index] = written;
     this.used += written;
+  }
+
+  /** Nearly every key is ASCII, and the encoder's call costs more than its work. False leaves nothing that counts. */
+  private writeAscii(text: string): boolean {
+    const { bytes, used } = this;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) return false;
+      bytes[used + i] = code;
+    }
+    return true;
   }
 
   get(index: number): string {
@@ -107,9 +118,9 @@ class Segment {
     let at = 0;
     for (let index = 0; index < this.starts.length; index++) {
       const start = this.starts[index];
-      packed.set(this.bytes.subarray(start, start + this.lengths[index]), at);
+      const end = start + this.lengths[index];
       this.starts[index] = at;
-      at += this.lengths[index];
+      for (let from = start; from < end; from++) packed[at++] = this.bytes[from];
     }
     this.bytes = packed;
     this.used = at;
