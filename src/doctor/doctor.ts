@@ -14,8 +14,8 @@ import type { Check } from './check.ts';
 import { clockRemarks } from './clock.ts';
 import { canWrite, filesAreThere, stateFolder } from './disk.ts';
 import { drainRemarks } from './drain.ts';
-import { findingRemarks, kafkaChecks } from './kafka.ts';
-import { longestReach } from './topic-remarks.ts';
+import { kafkaChecks } from './kafka.ts';
+import { longestReach, writtenRemarks } from './topic-remarks.ts';
 
 /** Prints a line a check. Returns 3 if any failed, 2 if one of those is a mistake in a rule or in the config. */
 export async function doctor(config: Config, out: Writable): Promise<number> {
@@ -46,6 +46,7 @@ function checksOf(config: Config, rules: unknown): Check[] {
     { what: `rules ${config.rules.join(', ')}`, run: async () => ruleRemarks(rules, running.length) },
     { what: 'hash key', run: async () => hashKeyRemarks(config) },
     { what: `state folder ${config.state.dir}`, run: () => stateFolder(config) },
+    ...(config.state.kafka === undefined ? [] : kafkaChecks.topicToWrite(config.state.kafka, log, 'state')),
     { what: `checkpoint in ${config.state.kafka?.topic ?? config.state.dir}`, run: () => checkpointRemarks(config, log) },
     { what: `http ${host}:${port}`, run: () => canListen(host, port) },
     ...config.sources.flatMap((source): Check[] => {
@@ -54,7 +55,7 @@ function checksOf(config: Config, rules: unknown): Check[] {
       return [{ what: `files ${source.paths.join(', ')}`, run: () => filesAreThere(source.paths, source.follow) }];
     }),
     ...config.sinks.flatMap((sink): Check[] => {
-      if (sink.kind === 'kafka') return kafkaChecks.topicToWrite(sink, log, 'findings', findingRemarks);
+      if (sink.kind === 'kafka') return kafkaChecks.topicToWrite(sink, log, 'findings', writtenRemarks);
       if (sink.kind === 'loki') return [{ what: `loki ${sink.url}`, run: () => lokiAnswers(sink, log) }];
       if (sink.kind === 'file') return [{ what: `findings file ${sink.path}`, run: () => canWrite(dirname(sink.path)) }];
       return [];
@@ -88,7 +89,7 @@ function hashKeyRemarks(config: Config): string[] {
   ];
 }
 
-/** Whether a start would go on from what is there: not with another hash key, nor from a later version's. */
+/** Whether a start would go on from what is there: not with another hash key, a later version's, or a topic that is not compacted. */
 async function checkpointRemarks(config: Config, log: Logger): Promise<readonly string[]> {
   const checkpoints = checkpointsOf(config, log);
   try {

@@ -9,7 +9,7 @@ import { isPattern, patternOf } from '../source/kafka/kafka-topics.ts';
 import { connectionOf } from '../wiring.ts';
 import type { Check } from './check.ts';
 import { newestRecordRemarks } from './clock.ts';
-import { type Reach, readRemarks, readSettings, type TopicSettings, writtenRemarks, writtenSettings } from './topic-remarks.ts';
+import { type Reach, readRemarks, readSettings, type TopicSettings, writtenSettings } from './topic-remarks.ts';
 
 export interface ReadExpectations {
   readonly reach: Reach | undefined;
@@ -63,8 +63,6 @@ export const kafkaChecks = {
     },
   ],
 };
-
-export const findingRemarks = writtenRemarks;
 
 /** Kafka's number for a topic among the things that have configs; kafkajs' own enum cannot be imported by name from ESM. */
 const topicResource = 2;
