@@ -57,7 +57,9 @@ export interface KeyPart {
 
 export type MeasureSpec =
   | { readonly kind: 'count' }
-  | { readonly kind: 'sum' | 'avg' | 'min' | 'max' | 'last' | 'distinct' | 'values' | 'digits'; readonly field: string }
+  | { readonly kind: 'sum' | 'avg' | 'min' | 'max' | 'last' | 'values' | 'digits'; readonly field: string }
+  /** `precision`: log2 of the registers beyond 256 values; 11 if left out. */
+  | { readonly kind: 'distinct'; readonly field: string; readonly precision?: number }
   | { readonly kind: 'quantile'; readonly field: string; readonly q: number; readonly sketch: 'tdigest' | 'histogram' }
   | { readonly kind: 'ratio'; readonly of: Condition; readonly minCount: number };
 

@@ -1,5 +1,6 @@
 /** `measure`: what a window accumulates. */
 import { z } from 'zod';
+import { defaultPrecision } from '../processors/measure/distinct.ts';
 import type { MeasureSpec } from '../processors/rule.ts';
 import { strict } from './issues.ts';
 import { oneOf } from './one-of.ts';
@@ -15,6 +16,30 @@ const quantile = strict({
     .describe('`tdigest` is sharp in the tails, `histogram` has a fixed relative error and merges exactly.'),
 });
 
+const distinct = z
+  .union(
+    [
+      fieldName,
+      strict({
+        of: fieldName.describe('The field whose values are counted.'),
+        precision: z
+          .int()
+          .min(10)
+          .max(14)
+          .default(defaultPrecision)
+          .describe(
+            'Beyond 256 values: 2^precision registers a key. 11 has a standard error of 2.3 %, 14 of 0.8 %; each step takes twice the memory.',
+          ),
+      }),
+    ],
+    { error: 'expected the name of a field, or {of: field, precision: 10 to 14}' },
+  )
+  // One spec for one meaning: rules that count the same are told by it.
+  .transform((value) => {
+    if (typeof value === 'string') return { field: value };
+    return value.precision === defaultPrecision ? { field: value.of } : { field: value.of, precision: value.precision };
+  });
+
 const ratio = strict({
   of: where.describe('Which of the matching events count; the value is their share, 0 to 1.'),
   minCount: z.int().min(1).default(50).describe('With fewer matching events in the window there is no value.'),
@@ -26,7 +51,7 @@ const kinds = {
   min: fieldName.optional().describe('The smallest number.'),
   max: fieldName.optional().describe('The largest number.'),
   last: fieldName.optional().describe('The number of the newest event.'),
-  distinct: fieldName.optional().describe('How many different values: exact up to 256, estimated beyond, with the error on the finding.'),
+  distinct: distinct.optional().describe('How many different values: exact up to 256, estimated beyond, with the error on the finding.'),
   quantile: quantile.optional().describe('A quantile of a number.'),
   ratio: ratio.optional().describe('The share of matching events that also match a second condition.'),
   values: fieldName.optional().describe('The whole distribution of a number, for detectors that compare distributions.'),
@@ -43,7 +68,8 @@ export const measure = z
       return { kind: 'quantile', field: of, q, sketch };
     }
     if (value.ratio !== undefined) return { kind: 'ratio', ...value.ratio };
-    for (const kind of ['sum', 'avg', 'min', 'max', 'last', 'distinct', 'values', 'digits'] as const) {
+    if (value.distinct !== undefined) return { kind: 'distinct', ...value.distinct };
+    for (const kind of ['sum', 'avg', 'min', 'max', 'last', 'values', 'digits'] as const) {
       const field = value[kind];
       if (field !== undefined) return { kind, field };
     }

@@ -1,6 +1,7 @@
 /** `rule.yaml`: what it may say, and the `Rule` that comes of it. */
 import { z } from 'zod';
-import type { DetectorSpec, KeyPart, Rule } from '../processors/rule.ts';
+import type { DetectorSpec, KeyPart, MeasureSpec, Rule } from '../processors/rule.ts';
+import { maxPanes } from '../processors/sketch/pareto-hll.ts';
 import { detect } from './detect.ts';
 import { byLine, problemOf, readYaml, validate, type YamlText } from './document.ts';
 import { type Fault, strict } from './issues.ts';
@@ -129,9 +130,19 @@ function faultsBetween(fields: Partial<RuleFields>, value: unknown): Fault[] {
   if (!given('window') && fields.detect?.some((detector) => detector.kind !== 'silence')) {
     faults.push({ path: ['window'], text: 'expected a duration such as 10m, found nothing' });
   }
+  if (fields.measure && fields.window) faults.push(...faultsOfPanes(fields.measure, fields.window));
   if (fields.early && fields.measure && fields.detect) faults.push(...faultsOfEarly(fields.measure.kind, fields.detect));
   if (fields.finding?.summary !== undefined) faults.push(...faultsOfSummary(fields.finding.summary, fields.key ?? []));
   return faults;
+}
+
+/** What a dense distinct count notes of each register has room for so many panes and no more. */
+function faultsOfPanes(measure: MeasureSpec, { sizeMs, slideMs }: { readonly sizeMs: number; readonly slideMs: number }): Fault[] {
+  if (measure.kind !== 'distinct' || measure.precision === undefined) return [];
+  const most = maxPanes(measure.precision);
+  if (sizeMs / slideMs <= most) return [];
+  const text = `expected at most ${most} slides in the window of a distinct count with precision ${measure.precision}, found ${sizeMs / slideMs}`;
+  return [{ path: ['window', 'slide'], text }];
 }
 
 function faultsOfEarly(kind: string, detectors: readonly { readonly kind: string }[]): Fault[] {

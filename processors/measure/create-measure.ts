@@ -31,7 +31,7 @@ export function createMeasure(spec: MeasureSpec, window: WindowSpec, { realTime 
     case 'ratio':
       return new Ratio(spec.minCount);
     case 'distinct':
-      return new Distinct(Math.ceil(window.sizeMs / window.slideMs));
+      return new Distinct(Math.ceil(window.sizeMs / window.slideMs), spec.precision);
     case 'quantile':
       return new Quantile(spec.q, spec.sketch, Math.ceil(window.sizeMs / window.slideMs));
     case 'digits':

@@ -20,6 +20,7 @@ import { PaneTable } from './pane-table.ts';
 
 /** A key is counted exactly while its window holds at most this many distinct values. */
 export const exactLimit = 256;
+export const defaultPrecision = 11;
 
 const form = { nothing: 0, tokens: 1, registers: 2 } as const;
 
@@ -51,7 +52,7 @@ export class Distinct implements Measure {
    * @param windowPanes panes in a window
    * @param precision log2 of the registers of the dense form, 10 … 14. Throws a RangeError outside of that, or for too many panes.
    */
-  constructor(windowPanes: number, precision = 11) {
+  constructor(windowPanes: number, precision = defaultPrecision) {
     if (!Number.isInteger(precision) || precision < 10 || precision > 14) {
       throw new RangeError(`the precision of a distinct count is ${precision}, expected a whole number from 10 to 14`);
     }

@@ -120,6 +120,9 @@ test('key: all has no parts, and silence without hours counts always', () => {
 for (const [measure, spec] of [
   ['{ sum: a }', { kind: 'sum', field: 'a' }],
   ['{ distinct: user.email }', { kind: 'distinct', field: 'user.email' }],
+  ['{ distinct: { of: user.email } }', { kind: 'distinct', field: 'user.email' }],
+  ['{ distinct: { of: user.email, precision: 11 } }', { kind: 'distinct', field: 'user.email' }],
+  ['{ distinct: { of: user.email, precision: 14 } }', { kind: 'distinct', field: 'user.email', precision: 14 }],
   ['{ quantile: { of: a, q: 0.5, sketch: histogram } }', { kind: 'quantile', field: 'a', q: 0.5, sketch: 'histogram' }],
   [
     '{ ratio: { of: { a|gte: 500 }, minCount: 10 } }',
@@ -153,6 +156,11 @@ const mistakes: readonly (readonly [changes: Record<string, string>, ...said: st
   [{ measure: 'measure: { quantile: { of: a, q: 99 } }' }, 'measure.quantile.q: expected less than 1, found 99'],
   [{ measure: 'measure: { quantile: { of: a, q: 0.9, sketch: tdigset } }' }, 'did you mean "tdigest"?'],
   [{ measure: 'measure: { distinct: domain(a) }' }, 'measure.distinct: expected the name of a field'],
+  [{ measure: 'measure: { distinct: { of: a, precision: 15 } }' }, 'measure.distinct.precision: expected at most 14, found 15'],
+  [
+    { measure: 'measure: { distinct: { of: a, precision: 14 } }', window: 'window: { size: 2h, slide: 1s }' },
+    'window.slide: expected at most 4096 slides in the window of a distinct count with precision 14, found 7200',
+  ],
   [{ window: 'window: 10' }, 'r.yaml:6: window: expected a duration above zero such as 10m, or a map', 'found 10'],
   [{ window: 'window: 0s' }, 'window: expected a duration above zero'],
   [{ window: 'window: { size: 10m, slide: 7s }' }, 'window.slide: expected a slide that divides the size 10m, such as 10s, found "7s"'],
