@@ -16,16 +16,11 @@ export class SnapshotCopies {
     }
     const before = copies.get(bytes.byteOffset);
     if (before !== undefined && Buffer.compare(before, bytes) === 0) return before;
-    const memory = before !== undefined && before.buffer.byteLength >= bytes.length ? before.buffer : undefined;
-    const copy = copyOf(bytes, memory);
+    const isLongEnough = before !== undefined && before.buffer.byteLength >= bytes.length;
+    // Shared memory is not what V8 counts when it decides to collect garbage: some 100 MB of copies would make it stop for that again and again.
+    const copy = new Uint8Array(isLongEnough ? before.buffer : new SharedArrayBuffer(bytes.length), 0, bytes.length);
+    copy.set(bytes);
     copies.set(bytes.byteOffset, copy);
     return copy;
   }
-}
-
-/** A copy in memory of its own, which is not cleared first, or in memory that is there. No Buffer, because a slice of one is no copy. */
-export function copyOf(bytes: Uint8Array, memory: ArrayBufferLike = Buffer.allocUnsafeSlow(bytes.length).buffer): Uint8Array {
-  const copy = new Uint8Array(memory, 0, bytes.length);
-  copy.set(bytes);
-  return copy;
 }

@@ -8,7 +8,7 @@
  */
 import type { Slices } from './slices.ts';
 import { bytesIn, bytesOf, type Snapshot, SnapshotWriter } from './snapshot.ts';
-import { copyOf, type SnapshotCopies } from './snapshot-copies.ts';
+import type { SnapshotCopies } from './snapshot-copies.ts';
 
 /** Short enough that little is written for a small change, and long enough that parts are some thousands: a GiB has 16,384. */
 export const partBytes = 64 * 1024;
@@ -135,7 +135,7 @@ class Parts {
     this.cut();
     for (let at = 0; at < bytes.length; at += partBytes) {
       const piece = bytes.subarray(at, at + partBytes);
-      this.list.push(this.copies?.of(piece) ?? copyOf(piece));
+      this.list.push(this.copies?.of(piece) ?? piece.slice());
       yield;
     }
   }
@@ -155,7 +155,7 @@ class Parts {
 
   /** Ends the part that is open. */
   cut(): void {
-    if (this.used > 0) this.list.push(copyOf(this.open.subarray(0, this.used)));
+    if (this.used > 0) this.list.push(this.open.slice(0, this.used));
     this.used = 0;
   }
 }

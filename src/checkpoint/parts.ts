@@ -1,7 +1,9 @@
 /** The parts of a state by what they hold: two of the same SHA-256 are the same part, which is stored once. */
-import { webcrypto } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import type { Slices } from '../../processors/slices.ts';
 import type { Snapshot } from '../../processors/snapshot.ts';
+import { inSlices } from '../in-slices.ts';
 
 export interface PartRef {
   /** SHA-256 as 32 characters, one a byte: a key of maps. */
@@ -19,28 +21,53 @@ const refBytes = hashBytes + 4;
 const refsPerList = 1800;
 /** Digests under way at once: more than there are threads for them would only hold copies. */
 const lanes = 4;
+const shortBytes = 16 * 1024;
 
-/** Hashes each part in Node's thread pool, once for all times that it is handed in. */
+/** A part that is handed in again is what it was: nobody changes one. */
+const known = new WeakMap<Uint8Array, Part>();
+
+/** Hashes each part once for all times that it is handed in; long ones in Node's thread pool. */
 export async function hashedParts(snapshot: Snapshot): Promise<Part[]> {
   const parts: Part[] = new Array(snapshot.length);
+  const long = await inSlices(hashShort(snapshot, parts));
   let next = 0;
   const lane = async () => {
-    for (let i = next++; i < snapshot.length; i = next++) parts[i] = await hashedPart(snapshot[i]);
+    for (let i = long[next++]; i !== undefined; i = long[next++]) {
+      const digest = await webcrypto.subtle.digest('SHA-256', unshared(snapshot[i]));
+      parts[i] = remembered(snapshot[i], Buffer.from(digest));
+    }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return parts;
 }
 
-/** A part that is handed in again is what it was: nobody changes one. */
-const known = new WeakMap<Uint8Array, Part>();
+/** Fills in the parts that are known, or so short that the way to the thread pool would take longer; returns the indexes of the others. */
+function* hashShort(snapshot: Snapshot, parts: Part[]): Slices<number[]> {
+  const long: number[] = [];
+  for (const [index, bytes] of snapshot.entries()) {
+    const before = known.get(bytes);
+    if (before !== undefined) parts[index] = before;
+    else if (bytes.length > shortBytes) long.push(index);
+    else parts[index] = remembered(bytes, createHash('sha256').update(bytes).digest());
+    yield;
+  }
+  return long;
+}
 
-async function hashedPart(bytes: Uint8Array): Promise<Part> {
-  const before = known.get(bytes);
-  if (before !== undefined) return before;
-  const digest = await webcrypto.subtle.digest('SHA-256', bytes);
-  const part = { hash: Buffer.from(digest).toString('latin1'), length: bytes.length, bytes };
+function remembered(bytes: Uint8Array, digest: Buffer): Part {
+  const part = { hash: digest.toString('latin1'), length: bytes.length, bytes };
   known.set(bytes, part);
   return part;
+}
+
+let scratch = new Uint8Array(0);
+
+/** WebCrypto takes no shared memory, and has its own copy of what it is given by the time it returns: ours is for the next part then. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  if (!(bytes.buffer instanceof SharedArrayBuffer)) return bytes;
+  if (scratch.length < bytes.length) scratch = new Uint8Array(bytes.length);
+  scratch.set(bytes);
+  return scratch.subarray(0, bytes.length);
 }
 
 /** The refs of all parts in order, as lists that are stored as parts too: a manifest names only those, so it stays small. */
