@@ -1,0 +1,38 @@
+/** docs/deploy/prometheus-rules.yaml: every metric and label in it is one that `/metrics` has; where promtool is there, it fires as it should. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { Counters, countBy } from '../../processors/counters.ts';
+import { Metrics } from '../../src/http/metrics.ts';
+import { root } from '../support/build.ts';
+import { output } from '../support/program.ts';
+
+const file = join(root, 'docs', 'deploy', 'prometheus-rules.yaml');
+const text = readFileSync(file, 'utf8');
+const { groups } = parse(text) as { groups: { rules: { alert: string; expr: string; labels: Record<string, string> }[] }[] };
+const rules = groups.flatMap((group) => group.rules);
+
+test('they name metrics and labels that are there, and routes that Alertmanager has', async () => {
+  const failing = { ok: false, retries: 0, dropped: { too_old: 3 } };
+  const status = { sources: [{ name: 'kafka:logs', health: failing }], sinks: [{ name: 'loki', health: failing }], reasons: () => [] };
+  const counters = new Counters();
+  countBy(counters.lostRecords, 'expired', 7);
+  const metrics = new Metrics({ counters: () => counters, watermarkMs: () => 0 }, status);
+  const shown = await metrics.text();
+  metrics.stop();
+  const names = new Set(rules.flatMap(({ expr }) => expr.match(/streamgauge_\w+/g) ?? []));
+  expect(names.size).toBeGreaterThan(5);
+  for (const name of names) expect(shown, name).toMatch(new RegExp(`^${name}[{ ]`, 'm'));
+  expect(shown).toContain('streamgauge_health_reason{reason="source_failing",severity="failing"} 1');
+  expect(shown).toContain('streamgauge_sink_findings_dropped_total{sink="loki",reason="too_old"} 3');
+  const routes = readFileSync(join(root, 'docs', 'deploy', 'alertmanager.yaml'), 'utf8');
+  for (const { labels } of rules) expect(routes).toContain(`matchers: ['route="${labels.route}"']`);
+});
+
+const noPromtool = output('promtool', ['--version']) === undefined;
+if (noPromtool) console.log('skipping promtool on the rules for Prometheus: it is not here (apt-get install prometheus)');
+test.skipIf(noPromtool)('promtool takes them; each fires for what it is for, and not before its time', () => {
+  expect(output('promtool', ['check', 'rules', file])).toContain(`SUCCESS: ${rules.length} rules found`);
+  expect(output('promtool', ['test', 'rules', join(root, 'test', 'docs', 'prometheus-rules.test.yaml')])).toContain('SUCCESS');
+});
