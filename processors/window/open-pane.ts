@@ -138,10 +138,10 @@ export class OpenPane {
     out.u32(this.length);
     out.array(this.newestMs.subarray(0, this.length));
     out.array(this.places.subarray(0, placeWords * this.length));
-    out.array(Uint32Array.from(this.freePlaces));
+    out.u32s(this.freePlaces);
     out.u32(this.nodeCount);
     out.array(this.nodes.subarray(0, nodeWords * this.nodeCount));
-    out.array(Uint32Array.from(this.freeNodes));
+    out.u32s(this.freeNodes);
   }
 
   restore(from: SnapshotReader): void {
