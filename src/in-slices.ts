@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Slices } from '../processors/slices.ts';
 
 /** How long one part of the work may keep the event loop. */
-const sliceMs = 5;
+const sliceMs = 3;
 
 /** When work of ours last let the event loop turn: it is one for the whole process, so this is too. */
 let turnedMs = performance.now();
