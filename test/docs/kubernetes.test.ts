@@ -276,6 +276,14 @@ describe.each(pods)('the config of %s', (name, spec) => {
   });
 });
 
+test('what the README says of state in a topic is a config', () => {
+  const said = /`(state: \{ dir: \/data, kafka: [^`]+ \})`/.exec(readFileSync(join(folder, '..', 'README.md'), 'utf8'))?.[1] ?? '';
+  const text = read('engine/config/streamgauge.yaml').replaceAll(/"\$\{file:[^}]+\}"/g, 'a-secret-of-16-letters');
+  expect(text).toContain('state: { dir: /data }');
+  const { state } = parseConfig(text.replace('state: { dir: /data }', said), join(folder, 'streamgauge.yaml'), {});
+  expect(state).toMatchObject({ dir: '/data', kafka: { topic: 'streamgauge.state', group: 'streamgauge' } });
+});
+
 test('the rule that the ConfigMap carries passes its own test', async () => {
   let said = '';
   const out = new Writable({
