@@ -1,6 +1,8 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { Pipeline } from '../../processors/pipeline.ts';
+import { SnapshotWriter } from '../../processors/snapshot.ts';
+import { CheckpointError } from '../../src/checkpoint/checkpoint.ts';
 import { Engine, type EngineOptions, type EngineParts } from '../../src/engine.ts';
 import { DependencyError } from '../../src/errors.ts';
 import { batchesOf } from '../support/events.ts';
@@ -173,4 +175,57 @@ test('what was written while the process was down counts, however far ahead anot
   expect(second.pipeline.counters.afterTick).toEqual({});
   second.engine.stop();
   await runningAgain;
+});
+
+test('while a checkpoint is being saved batches go on; the commit waits for it, and is of the positions it was taken at', async () => {
+  const log: string[] = [];
+  const batches = batchesOf(attack(), 50);
+  let saving = () => {};
+  const begun = new Promise<void>((resolve) => {
+    saving = resolve;
+  });
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const checkpoints = new MemoryCheckpoints(log);
+  const save = checkpoints.save.bind(checkpoints);
+  checkpoints.save = async (checkpoint) => {
+    saving();
+    await released;
+    await save(checkpoint);
+  };
+  const source = new MemorySource(batches, log);
+  source.run = async (_, into) => {
+    await into.batch(batches[0]);
+    const revoked = into.revoked([]);
+    await begun;
+    for (const batch of batches.slice(1)) await into.batch(batch);
+    log.push('read all');
+    release();
+    await revoked;
+  };
+  await engineOf({ sources: [source], sinks: [new MemorySink()], checkpoints }).engine.run();
+  expect(log).toEqual(['read all', 'checkpoint 50', 'commit 50', 'checkpoint 200', 'commit 200']);
+});
+
+test('a checkpoint that cannot be saved ends the run, with nothing committed', async () => {
+  const checkpoints = new MemoryCheckpoints();
+  checkpoints.save = () => Promise.reject(new DependencyError('the disk is full'));
+  const source = new MemorySource(batchesOf(attack(), 100));
+  const { engine } = engineOf({ sources: [source], sinks: [new MemorySink()], checkpoints });
+  await expect(engine.run()).rejects.toThrow('the disk is full');
+  expect(source.committed).toEqual({});
+});
+
+test('a state that another version wrote is refused by name, with what to do', async () => {
+  const out = new SnapshotWriter();
+  out.section('pipeline 2');
+  const checkpoints = new MemoryCheckpoints();
+  checkpoints.saved = { positions: { 'memory/0': 7 }, state: [out.done()] };
+  const run = engineOf({ sources: [new MemorySource([])], sinks: [new MemorySink()], checkpoints }).engine.run();
+  await expect(run).rejects.toThrow(CheckpointError);
+  await expect(run).rejects.toThrow(
+    /holds "pipeline 2" where "pipeline \d+" was expected; run the version that wrote it, or move the checkpoints away/,
+  );
 });
