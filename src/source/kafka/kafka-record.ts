@@ -13,22 +13,35 @@ function toRecord(topic: string, partition: number, message: KafkaMessage): Sour
   const offset = safeOffset(topic, partition, message.offset);
   const headers = message.headers === undefined ? undefined : headersAsText(message.headers);
   // Kafka says -1 where a producer gave no time.
-  const stampMs = Number(message.timestamp);
+  const stampMs = digitsOf(message.timestamp);
   const timestampMs = stampMs >= 0 ? stampMs : Number.NaN;
   return headers === undefined ? { value: message.value, offset, timestampMs } : { value: message.value, offset, timestampMs, headers };
 }
 
-/** Of a header that comes more than once the last counts, as in CloudEvents' and most readers' maps. */
+/** Of a header that comes more than once the last counts, as in CloudEvents' and most readers' maps. Undefined for none. */
 function headersAsText(headers: NonNullable<KafkaMessage['headers']>): Record<string, string> | undefined {
-  const names = Object.keys(headers);
-  if (names.length === 0) return undefined;
-  return Object.fromEntries(
-    names.map((name) => {
-      const value = headers[name];
-      const last = Array.isArray(value) ? value[value.length - 1] : value;
-      return [name, last?.toString() ?? ''];
-    }),
-  );
+  // A name like `__proto__` is a name.
+  let entries: [string, string][] | undefined;
+  for (const name in headers) {
+    const value = headers[name];
+    const last = Array.isArray(value) ? value[value.length - 1] : value;
+    entries ??= [];
+    entries.push([name, last?.toString() ?? '']);
+  }
+  return entries === undefined ? undefined : Object.fromEntries(entries);
+}
+
+/** What `Number` gives, a few times quicker for what kafkajs writes as text with every record: digits, and few enough to be exact. */
+function digitsOf(text: string): number {
+  const { length } = text;
+  if (length === 0 || length > 15) return Number(text);
+  let value = 0;
+  for (let i = 0; i < length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return Number(text);
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 /**
@@ -36,7 +49,7 @@ function headersAsText(headers: NonNullable<KafkaMessage['headers']>): Record<st
  * takes a partition 285 years.
  */
 export function safeOffset(topic: string, partition: number, offset: string): number {
-  const value = Number(offset);
+  const value = digitsOf(offset);
   if (!Number.isSafeInteger(value)) {
     throw new RangeError(
       `${topic}/${partition}: expected an offset of at most ${Number.MAX_SAFE_INTEGER}, found ${offset}; recreate the topic`,

@@ -10,14 +10,15 @@ export function toBatches(
 ): RecordBatch[] {
   const batches: RecordBatch[] = [];
   const open = new Map<string, { batch: RecordBatch; records: SourceRecord[] }>();
+  let last: { batch: RecordBatch; records: SourceRecord[] } | undefined;
   for (const message of messages) {
     const { topic, partition } = message;
-    const key = partitionKey(topic, partition);
-    let last = open.get(key);
+    // They come in runs of a partition.
+    if (last?.batch.partition !== partition || last.batch.topic !== topic) last = open.get(partitionKey(topic, partition));
     if (last === undefined || last.records.length === maxRecords) {
       const records: SourceRecord[] = [];
       last = { batch: { topic, partition, dataset, format, records }, records };
-      open.set(key, last);
+      open.set(partitionKey(topic, partition), last);
       batches.push(last.batch);
     }
     last.records.push(toRecord(message));
