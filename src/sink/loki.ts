@@ -22,6 +22,8 @@ export interface LokiOptions {
   readonly maxAgeMs?: number;
   /** How long one request is tried; default 15 s. */
   readonly retryForMs?: number;
+  /** What an answer may take to be whole; default 15 s. */
+  readonly answerForMs?: number;
   /** Ms since the epoch. */
   readonly now?: () => number;
   readonly onDrop?: (dropped: { readonly reason: LokiDropReason; readonly entries: number; readonly detail: string }) => void;
@@ -33,7 +35,10 @@ export const lokiMaxAgeMsDefault = 7 * 86_400_000;
 /** Loki's default takes 4 MiB once decoded; far below it one refused entry costs little. */
 const maxRequestBytes = 1024 * 1024;
 const retryForMsDefault = 15_000;
-const timeouts = { connectMs: 5_000, answerMs: 15_000 };
+const connectMs = 5_000;
+const answerForMsDefault = 15_000;
+/** A gateway may name any time; no request waits longer for it. */
+const maxRetryAfterMs = 30_000;
 const maxAnswerBytes = 64 * 1024;
 const compress = promisify(gzip);
 
@@ -43,7 +48,7 @@ export class LokiWriter {
   readonly dropped: Partial<Record<LokiDropReason, number>> = {};
   retries = 0;
   private readonly options: LokiOptions;
-  private readonly agent = new Agent({ connect: { timeout: timeouts.connectMs }, headersTimeout: timeouts.answerMs, bodyTimeout: 5_000 });
+  private readonly agent = new Agent({ connect: { timeout: connectMs } });
   private readonly headers: Record<string, string>;
 
   constructor(options: LokiOptions) {
@@ -82,15 +87,16 @@ export class LokiWriter {
   async send(entries: LokiRequest, signal?: AbortSignal): Promise<void> {
     const deadlineMs = performance.now() + (this.options.retryForMs ?? retryForMsDefault);
     for (let waitMs = 200; ; waitMs = Math.min(waitMs * 2, 5_000)) {
-      const { status, body } = await this.push(entries);
+      const { status, body, retryAfterMs } = await this.push(entries);
       const verdict = lokiVerdict(status, body, entries.length);
       if (verdict.kind === 'done') return;
       if (verdict.kind === 'dropped') return this.drop(verdict.reason, verdict.entries, body);
       if (verdict.kind === 'split') return this.halve(entries, verdict.reason, body, signal);
-      const patient = verdict.kind === 'retry' && !signal?.aborted && performance.now() + waitMs < deadlineMs;
+      const pauseMs = Math.max(waitMs, retryAfterMs);
+      const patient = verdict.kind === 'retry' && !signal?.aborted && performance.now() + pauseMs < deadlineMs;
       if (!patient) throw new DependencyError(`Loki at ${this.url}: ${verdict.reason}; ${nextStep(status, verdict.kind)}`);
       this.retries++;
-      await pause(waitMs, signal);
+      await pause(pauseMs, signal);
     }
   }
 
@@ -121,12 +127,22 @@ export class LokiWriter {
 
   private async ask(method: 'GET' | 'POST', path: string, body?: Buffer): Promise<Answer> {
     const headers = { ...this.headers, ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-encoding': 'gzip' }) };
+    // Over all of it: an answer that drips would never be silent for long.
+    const signal = AbortSignal.timeout(this.options.answerForMs ?? answerForMsDefault);
     try {
-      const answer = await request(`${this.url}${path}`, { method, headers, body, dispatcher: this.agent });
-      return { status: answer.statusCode, body: await textOf(answer.body), dateMs: Date.parse(String(answer.headers.date)) };
+      const answer = await request(`${this.url}${path}`, { method, headers, body, dispatcher: this.agent, signal });
+      const { date, 'retry-after': retryAfter } = answer.headers;
+      const seconds = Number(retryAfter ?? 0);
+      return {
+        status: answer.statusCode,
+        body: await textOf(answer.body),
+        dateMs: Date.parse(String(date)),
+        retryAfterMs: seconds > 0 ? Math.min(maxRetryAfterMs, seconds * 1000) : 0,
+      };
     } catch (error) {
       // No answer, or half of one: nobody knows what was stored.
-      return { status: 503, body: (error as Error).message || String((error as NodeJS.ErrnoException).code ?? error), dateMs: Number.NaN };
+      const reason = (error as Error).message || String((error as NodeJS.ErrnoException).code ?? error);
+      return { status: 503, body: reason, dateMs: Number.NaN, retryAfterMs: 0 };
     }
   }
 
@@ -152,14 +168,18 @@ interface Answer {
   readonly body: string;
   /** Its `Date`. */
   readonly dateMs: number;
+  /** How long it asks to be left alone; 0 where it does not. */
+  readonly retryAfterMs: number;
 }
 
+/** As much as anybody needs; the rest is not read, for it may have no end. */
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of body) {
     bytes += part.length;
-    if (bytes <= maxAnswerBytes) parts.push(part);
+    if (bytes > maxAnswerBytes) break;
+    parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');
 }
