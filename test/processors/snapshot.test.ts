@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Pipeline } from '../../processors/pipeline.ts';
 import { whole } from '../../processors/slices.ts';
 import { SnapshotError, SnapshotReader, SnapshotWriter } from '../../processors/snapshot.ts';
 import { SnapshotCopies } from '../../processors/snapshot-copies.ts';
 import { joined, PartsWriter, partBytes } from '../../processors/snapshot-parts.ts';
+import { batchesOf } from '../support/events.ts';
+import { ruleOf } from '../support/rules.ts';
 
 type Write = (out: SnapshotWriter) => void;
 
@@ -156,4 +159,30 @@ test('with the copies of the snapshot before, the same parts are the same object
   expect(Buffer.from(from.u8s()).equals(new Uint8Array(state.buffer, 0, 4 * 91_000))).toBe(true);
   state[20_000] = 0;
   expect(Buffer.from(joined(take(90_000))).equals(joined(written))).toBe(true);
+});
+
+test('a snapshot over the copies of those before it is the snapshot, whatever came in between', () => {
+  const rules = ['{ distinct: user.id }', '{ quantile: { of: n, q: 0.9, sketch: histogram } }'].map((measure, i) =>
+    ruleOf(`id: rule_${i}\nkey: client.address\nmeasure: ${measure}\nwindow: { size: 60s, slide: 20s }\ndetect: { above: ${40 + i} }`),
+  );
+  const pipeline = new Pipeline(rules);
+  const copies = new SnapshotCopies();
+  const baseMs = Date.parse('2026-01-05T12:00:00Z');
+  const events = Array.from({ length: 10_000 }, (_, i) => ({
+    timeMs: baseMs + i * 15,
+    // Many keys, then few of them again, some new ones, and one that fires.
+    'client.address': i % 7 === 0 ? '192.0.2.1' : `k${i < 6_000 || i % 5 === 0 ? i : i % 97}`,
+    'user.id': `u${(i * 31) % 977}`,
+    n: (i * 7919) % 1000,
+  }));
+  let reused = 0;
+  let before = new Set<Uint8Array>();
+  for (const batch of batchesOf(events, 1_000)) {
+    pipeline.process(batch);
+    const parts = whole(pipeline.snapshotInSlices(copies));
+    expect(Buffer.from(joined(parts)).equals(pipeline.snapshot())).toBe(true);
+    reused += parts.filter((part) => before.has(part)).length;
+    before = new Set(parts);
+  }
+  expect(reused).toBeGreaterThan(8);
 });
