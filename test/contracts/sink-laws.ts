@@ -135,6 +135,21 @@ export function sinkLaws(name: string, makeHarness: () => Promise<SinkHarness>, 
     for (const sink of [killed, next, third]) await sink.close();
   });
 
+  law('leaves out what is there when windows are made again, whoever wrote it, and only once', async (harness) => {
+    const [other, sink] = [harness.sink(), harness.sink()];
+    await other.open();
+    if (other.recall === undefined) return;
+    await other.write(findings(2));
+    await sink.open();
+    await sink.write(findings(3, 2));
+    await sink.recall?.(Date.now() - 3_600_000);
+    await sink.write(findings(7));
+    expect((await harness.stored()).map(({ id }) => id)).toEqual(ids(7));
+    await sink.write([sampleFinding(1)]);
+    expect((await harness.stored()).length).toBe(options.keepsOne ? 7 : 8);
+    for (const one of [other, sink]) await one.close();
+  });
+
   law('leaves out nothing when it goes on from no mark', async (harness) => {
     const before = harness.sink();
     await before.open();
