@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { KafkaSink } from '../../src/sink/kafka.ts';
 import type { KafkaProducer } from '../../src/sink/kafka-producer.ts';
+import { KafkaSource } from '../../src/source/kafka/kafka.ts';
 import { randomOf } from '../bench/lines.ts';
 import { sampleFinding } from '../contracts/sink-laws.ts';
 import { builtCommand } from '../support/build.ts';
@@ -117,6 +118,22 @@ describe.skipIf(unavailable)('nothing is lost and nothing doubled', () => {
       await one.write(findings(30));
       expect(network.faults).toEqual([]);
       expect((await stored()).sort()).toEqual([...names(4), ...names(30)].sort());
+    });
+
+    test('and a source that is stopped while it connects is over: with rdkafka it read on, and the process had to be killed', {
+      timeout: 60_000,
+    }, async () => {
+      const topic = `logs-${randomBytes(4).toString('hex')}`;
+      await broker.createTopics({ topic });
+      // About as long as it takes to connect, and then some.
+      for (const afterMs of [0, 5, 10, 20, 30, 40, 60, 100]) {
+        const source = new KafkaSource({ brokers: broker.brokers, driver, topics: [topic], group: topic, dataset: 'app', format: 'json' });
+        const into = { partitions: () => undefined, ended: () => undefined, batch: async () => undefined, revoked: async () => undefined };
+        const running = source.run({}, into);
+        await sleep(afterMs);
+        await source.stop();
+        await running;
+      }
     });
 
     test('when what a killed process had sent comes in after the next one has looked', { timeout: 30_000 }, async () => {

@@ -100,6 +100,8 @@ export class RdkafkaGroup {
   async run(): Promise<void> {
     const { topicRefreshMs = topicRefreshMsDefault, connectForMs = connectForMsDefault } = this.#options;
     const consumer = await persist(this.#options, `join group ${this.#options.group}`, connectForMs, () => this.#connect());
+    // Stopped meanwhile: rounds that begin now would be ended by nobody.
+    if (this.#over) return this.#disconnect(consumer);
     this.#consumer = consumer;
     const rounds = this.#roundsOf(consumer);
     const look = setInterval(() => void this.#look(), heartbeatMs(this.#options));
