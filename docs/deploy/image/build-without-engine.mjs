@@ -1,7 +1,7 @@
 // Carries out the Dockerfile where no container engine is: each stage is a folder, each RUN a chroot into it. Root on Linux, with `unshare`.
 //   node build-without-engine.mjs --base DIR --out DIR [--env NAME=VALUE …] [--build-arg NAME=VALUE …]
 // --base: what stands for the base image, e.g. `debootstrap --variant=minbase bookworm DIR` with Node and npm below DIR/usr/local.
-// --env: for RUN alone, as for a proxy. The context is what .dockerignore leaves of it. It takes the instructions that our Dockerfile has,
+// --out is made anew. --env: for RUN alone, as for a proxy. The context is what .dockerignore leaves of it. It takes the instructions that our Dockerfile has,
 // and refuses others. The last line says where the image's folder is; run-without-engine.sh starts it.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
