@@ -4,13 +4,14 @@ import { Command, CommanderError, Option } from 'commander';
 import { type Logger, pino } from 'pino';
 import { backtestCommand } from './backtest/command.ts';
 import { check } from './check.ts';
-import { buildOf, loadConfig } from './config.ts';
+import { buildOf, type Config, loadConfig } from './config.ts';
 import { demoCommand } from './demo/command.ts';
 import { doctor } from './doctor/doctor.ts';
 import { DependencyError, ExitCode, UsageError } from './errors.ts';
 import { packageVersion } from './package-info.ts';
 import { printable } from './printable.ts';
 import { run } from './run.ts';
+import { secrets } from './secret-mask.ts';
 import { OutputClosedError } from './sink/ndjson.ts';
 
 const stop = new AbortController();
@@ -22,12 +23,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+/** The config, its secrets hidden from now on in whatever is said to the outside. */
+async function configOf(file: string | undefined): Promise<Config> {
+  const config = await loadConfig(file);
+  secrets.learn(config);
+  return config;
+}
+
 /** To standard error: standard output belongs to findings. */
 function logger(level: string): Logger {
-  return pino(
-    { level, redact: { paths: ['password', '*.password', 'authorization', '*.authorization'], censor: '[secret]' } },
-    pino.destination(2),
-  );
+  return pino({ level, hooks: { streamWrite: (line) => secrets.mask(line) } }, pino.destination(2));
 }
 
 const program = new Command('streamgauge')
@@ -40,15 +45,15 @@ program
   .command('run')
   .description('sources -> findings, with health, metrics and drains over HTTP')
   .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
-  .addOption(new Option('--log-level <level>', 'how much to log').choices(['debug', 'info', 'warn', 'error']).default('info'))
+  .addOption(new Option('--log-level <level>', 'how much to log').choices(['trace', 'debug', 'info', 'warn', 'error']).default('info'))
   .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
-    const config = await loadConfig(file);
+    const config = await configOf(file);
     const version = { version: packageVersion(), ...buildOf() };
-    await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => loadConfig(file) });
+    await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => configOf(file) });
   });
 
 demoCommand(program, logger, stop.signal);
-backtestCommand(program, logger, stop.signal);
+backtestCommand(program, logger, configOf, stop.signal);
 
 program
   .command('check')
@@ -63,7 +68,7 @@ program
   .description('can everything the config names be reached, read and written?')
   .option('-c, --config <file>', 'the config (default: ./streamgauge.yaml if it is there)')
   .action(async ({ config: file }: { config?: string }) => {
-    process.exitCode = await doctor(await loadConfig(file), process.stdout);
+    process.exitCode = await doctor(await configOf(file), { write: (text) => process.stdout.write(secrets.mask(text)) });
   });
 
 try {
@@ -76,13 +81,13 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof OutputClosedError) return ExitCode.fine;
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.fine : ExitCode.usage;
   if (error instanceof UsageError) {
-    for (const problem of error.problems) process.stderr.write(`${printable(problem)}\n`);
+    for (const problem of error.problems) process.stderr.write(`${secrets.mask(printable(problem))}\n`);
     return ExitCode.usage;
   }
   if (error instanceof DependencyError) {
-    process.stderr.write(`${printable(error.message)}\n`);
+    process.stderr.write(`${secrets.mask(printable(error.message))}\n`);
     return ExitCode.unreachable;
   }
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(`${secrets.mask(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
   return 70;
 }

@@ -1,6 +1,7 @@
 /** What the watcher says of itself: findings of rules named `streamgauge.*`, never a silent zero. */
 import type { Finding } from '../processors/detect/finding.ts';
-import { selfFinding } from '../processors/detect/self-finding.ts';
+import { type SelfFinding, selfFinding as written } from '../processors/detect/self-finding.ts';
+import { secrets } from './secret-mask.ts';
 
 /** A sink was away; told to it as soon as it takes findings again. */
 export function outageFinding(sink: string, reason: string, sinceMs: number, nowMs: number): Finding {
@@ -89,4 +90,9 @@ export function stoppedFinding(reason: string, nowMs: number): Finding {
     sinceMs: nowMs,
     nowMs,
   });
+}
+
+/** The errors of others are in it, so no secret may be left in it. */
+export function selfFinding(told: SelfFinding): Finding {
+  return written({ ...told, summary: secrets.mask(told.summary) });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Logger } from 'pino';
 import { formats } from '../../processors/decode/create-decoder.ts';
-import { type Config, loadConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
 import { Progress } from '../progress.ts';
 import { loadRules } from '../rules.ts';
@@ -29,7 +29,9 @@ interface BacktestFlags {
   readonly scores?: string;
 }
 
-export function backtestCommand(program: Command, logger: (level: string) => Logger, stop: AbortSignal): void {
+type ReadConfig = (file: string | undefined) => Promise<Config>;
+
+export function backtestCommand(program: Command, logger: (level: string) => Logger, configOf: ReadConfig, stop: AbortSignal): void {
   program
     .command('backtest')
     .description('recorded input through the same pipeline as a live run; findings and scores as NDJSON')
@@ -43,11 +45,10 @@ export function backtestCommand(program: Command, logger: (level: string) => Log
     .option('--brokers <list>', 'Kafka brokers, with commas (default: those of the config)')
     .option('--out <place>', 'a folder for findings.jsonl, or - for standard output', '-')
     .option('--scores <file>', 'one row per evaluated window and key')
-    .action(async (flags: BacktestFlags) => runBacktest(flags, logger('warn'), stop));
+    .action(async (flags: BacktestFlags) => runBacktest(flags, await configOf(flags.config), logger('warn'), stop));
 }
 
-async function runBacktest(flags: BacktestFlags, log: Logger, stop: AbortSignal): Promise<void> {
-  const config = await loadConfig(flags.config);
+async function runBacktest(flags: BacktestFlags, config: Config, log: Logger, stop: AbortSignal): Promise<void> {
   const span = spanOf(flags);
   if (flags.scores === '-' && flags.out === '-') {
     throw new UsageError(['--scores -: expected findings to go elsewhere (--out DIR), found both on standard output']);

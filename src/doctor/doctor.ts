@@ -1,7 +1,6 @@
 /** `streamgauge doctor`: tries every edge the config names, the way a run would use it, and says what to do about what fails. */
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
-import type { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import type { Rule } from '../../processors/rule.ts';
 import type { Config, DrainSourceConfig, LokiSinkConfig } from '../config.ts';
@@ -18,7 +17,7 @@ import { kafkaChecks } from './kafka.ts';
 import { longestReach, writtenRemarks } from './topic-remarks.ts';
 
 /** Prints a line a check. Returns 3 if any failed, 2 if one of those is a mistake in a rule or in the config. */
-export async function doctor(config: Config, out: Writable): Promise<number> {
+export async function doctor(config: Config, out: { write(text: string): void }): Promise<number> {
   let failed = 0;
   let mistaken = false;
   const rules = await loadRules(config.rules, config.overrides, { latenessMs: config.time.latenessMs }).catch((error: unknown) => error);

@@ -1,5 +1,6 @@
 /** `/live`: the event loop turns. `/healthz`: whether the program does what it is for, and if not, which part does not and why. */
 import type { FastifyInstance } from 'fastify';
+import { secrets } from '../secret-mask.ts';
 import type { SinkHealth } from '../sink/sink.ts';
 import type { SourceHealth } from '../source/source.ts';
 
@@ -41,13 +42,19 @@ export function healthReport(status: Status): HealthReport {
     const severity = health.kept ? 'degraded' : 'failing';
     reasons.push({ reason: 'sink_failing', severity, detail: `${name}: ${health.reason ?? 'no reason given'}` });
   }
-  reasons.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
+  // Errors of others are in them: a proxy that repeats a header, say.
+  const shown = reasons.map((each) => ({ ...each, detail: secrets.mask(each.detail) }));
+  shown.sort((a, b) => Number(b.severity === 'failing') - Number(a.severity === 'failing'));
   return {
-    status: reasons.length === 0 ? 'ok' : reasons[0].severity,
-    reasons,
-    sources: Object.fromEntries(status.sources.map(({ name, health }) => [name, health])),
-    sinks: Object.fromEntries(status.sinks.map(({ name, health }) => [name, health])),
+    status: shown.length === 0 ? 'ok' : shown[0].severity,
+    reasons: shown,
+    sources: Object.fromEntries(status.sources.map(({ name, health }) => [name, masked(health)])),
+    sinks: Object.fromEntries(status.sinks.map(({ name, health }) => [name, masked(health)])),
   };
+}
+
+function masked<T extends { readonly reason?: string }>(health: T): T {
+  return health.reason === undefined ? health : { ...health, reason: secrets.mask(health.reason) };
 }
 
 export function registerHealth(app: FastifyInstance, status: Status): void {

@@ -8,10 +8,10 @@
 import type { Logger } from 'pino';
 import type { Finding } from '../../processors/detect/finding.ts';
 import { toOcsf } from '../../processors/detect/ocsf.ts';
-import { selfFinding } from '../../processors/detect/self-finding.ts';
 import { partitionKey, type RecordBatch } from '../../processors/record.ts';
 import { findingSchema, type OcsfFinding } from '../../schemas/finding.ts';
 import { DependencyError } from '../errors.ts';
+import { selfFinding } from '../self-finding.ts';
 import type { RecordIntake, Source } from '../source/source.ts';
 import type { FindingLog } from './finding-log.ts';
 import type { LokiWriter } from './loki.ts';

@@ -3,6 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { builtCommand } from '../support/build.ts';
@@ -32,11 +34,27 @@ const patience = { timeout: 30_000, interval: 50 };
 
 describe('run', () => {
   test('takes another password on SIGHUP and when its file changes, without a restart, and shows none', { timeout: 60_000 }, async () => {
-    const cwd = await folderWith('sources: [{ drain: { path: /drain/json, credentials: ["app:${file:secret}"] } }]\n');
+    // A Loki that repeats what it was sent, which then stands in an error.
+    const gossip = createServer((request, response) => response.writeHead(401).end(`no: ${request.headers.authorization}`));
+    await new Promise<void>((resolve) => gossip.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void gossip.close());
+    const loki = `http://127.0.0.1:${(gossip.address() as AddressInfo).port}`;
+    const sinks = [
+      `{ loki: { url: "${loki}", token: "token-pass-1234" } }`,
+      `{ loki: { url: "${loki}/other", group: other, auth: { username: app, password: "loki-pass-1234" } } }`,
+    ].join(', ');
+    const cwd = await folderWith(
+      `sources: [{ drain: { path: /drain/json, credentials: ["app:\${file:secret}"] } }]\nsinks: [{ file: { path: ./findings.jsonl } }, ${sinks}]\nhashKey: "hash-pass-1234-5678"\n`,
+    );
     await writeFile(join(cwd, 'secret'), 'first-pass\n');
-    const run = Command.start(['run'], { cwd });
+    const run = Command.start(['run', '--log-level', 'trace'], { cwd });
     const address = await run.address();
     expect([await post(address, '{}', 'app:first-pass'), await post(address, '{}', 'app:second-pass')]).toEqual([200, 401]);
+    // A finding, so that Loki is asked, and what it said is logged.
+    const attack = requests('192.0.2.1', Date.now() + 1_000, 9, 2_000);
+    expect(await post(address, attack.join('\n'), 'app:first-pass')).toBe(200);
+    await run.says(/answered.*no: B(earer|asic) \[secret\]|no: B(earer|asic) \[secret\]/);
+    const health = await (await fetch(`${address}/healthz`)).text();
 
     await writeFile(join(cwd, 'secret'), 'second-pass\n');
     await run.says(/"why":"a file has changed","drains":\["\/drain\/json"\]/);
@@ -50,7 +68,11 @@ describe('run', () => {
     await run.says(/"why":"SIGHUP","drains":\["\/drain\/json"\]/);
     expect(await post(address, '{}', 'app:third-pass')).toBe(200);
     expect(await run.stop()).toMatchObject({ code: 0 });
-    expect(run.stdout + run.stderr).not.toMatch(/-pass/);
+    const said = run.stdout + run.stderr + health;
+    expect(said).not.toMatch(/-pass/);
+    for (const pair of ['app:first-pass', 'app:second-pass', 'app:third-pass', 'app:loki-pass-1234']) {
+      expect(said).not.toContain(Buffer.from(pair).toString('base64').slice(0, 12));
+    }
   });
 
   test('says that garbage comes: counted, degraded, and never fatal', { timeout: 60_000 }, async () => {

@@ -33,7 +33,7 @@ describe('the command', () => {
     [[], /Usage: streamgauge/],
     [['rnu'], /unknown command 'rnu'[\s\S]*--help/],
     [['run', '--confg', 'x'], /unknown option '--confg'[\s\S]*did you mean --config|Did you mean --config[\s\S]*--help/i],
-    [['run', '--log-level', 'loud'], /'loud' is invalid. Allowed choices are debug, info, warn, error/],
+    [['run', '--log-level', 'loud'], /'loud' is invalid. Allowed choices are trace, debug, info, warn, error/],
     [['backtest'], /required option '--from <input...>' not specified/],
     [['backtest', '--from', 'x', '--format', 'xml'], /'xml' is invalid. Allowed choices are auto, json/],
     [['backtest', '--from', 'x', '--since', 'yesterday'], /--since: expected an ISO 8601 time such as \S+, found "yesterday"/],
