@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { expect, test } from 'vitest';
@@ -43,6 +43,25 @@ sinkLaws('stdout', async (): Promise<SinkHarness> => {
 });
 
 const line = (index: number) => `${findingJson(sampleFinding(index))}\n`;
+
+test('what was written past the mark is found in a file that was rotated since, and in a last line that only lacks its end', async () => {
+  const path = join(await tempDir(), 'findings.jsonl');
+  const killed = createFileSink({ path });
+  await killed.open();
+  await killed.write([sampleFinding(1)]);
+  const mark = await killed.mark?.();
+  await killed.write([sampleFinding(2)]);
+  await killed.close();
+  // Longer than the mark says: only that it is another file tells that all of it is past the mark.
+  await rename(path, `${path}.1`);
+  await writeFile(path, line(3) + line(4) + line(5).trimEnd());
+  const next = createFileSink({ path });
+  await next.open();
+  await next.resume?.(mark);
+  await next.write([2, 3, 4, 5, 6].map((index) => sampleFinding(index)));
+  await next.close();
+  expect(await readFile(path, 'utf8')).toBe([3, 4, 5, 2, 6].map(line).join(''));
+});
 
 test('wherever a crash tore the last line, it is cut and the lines before it stay', async () => {
   const path = join(await tempDir(), 'findings.jsonl');
