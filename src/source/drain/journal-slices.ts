@@ -39,7 +39,14 @@ export class SlicesEntry implements PreparedEntry {
     i = out.writeUInt32LE(this.piece.length, i);
     out.set(this.piece, i);
     i += this.piece.length;
-    for (let b = 0; b < bounds.length; b++) i = out.writeUInt32LE(bounds[b] - this.pieceStart, i);
+    // By hand: there are two for each record, and `writeUInt32LE` looks at its arguments each time.
+    for (let b = 0; b < bounds.length; b++) {
+      const bound = bounds[b] - this.pieceStart;
+      out[i++] = bound;
+      out[i++] = bound >>> 8;
+      out[i++] = bound >>> 16;
+      out[i++] = bound >>> 24;
+    }
     i = out.writeUInt32LE(otherSets.size, i);
     for (const [record, set] of otherSets) i = out.writeUInt32LE(set, out.writeUInt32LE(record, i));
     return i;

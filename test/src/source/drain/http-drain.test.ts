@@ -144,6 +144,24 @@ describe('who may send', () => {
     expect([await status('app:old'), await status('app:new')]).toEqual([401, 200]);
   });
 
+  test('on one connection: each request by itself, and nobody any more once the list has changed', async () => {
+    let credentials = ['app:old'];
+    const harness = await start({ credentials: () => credentials });
+    const client = await RawClient.open(harness.port);
+    const status = async (pair: string) => {
+      const body = frame(line('x'));
+      const headers = { ...harness.headers(body.length), Authorization: basic(pair) };
+      await client.write(Buffer.concat([Buffer.from(head('POST /drain/logplex HTTP/1.1', headers)), body]));
+      return (await client.answer())?.status;
+    };
+    expect([await status('app:old'), await status('app:old'), await status('app:wrong'), await status('app:old')]).toEqual([
+      200, 200, 401, 200,
+    ]);
+    credentials = ['app:new'];
+    expect([await status('app:old'), await status('app:new'), await status('app:new')]).toEqual([401, 200, 200]);
+    client.close();
+  });
+
   test('two passwords at once, while one is being replaced', async () => {
     const harness = await start({ credentials: ['app:new', 'app:old'] });
     for (const pair of ['app:old', 'app:new'])
