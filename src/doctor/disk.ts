@@ -25,11 +25,11 @@ export async function canWrite(folder: string): Promise<readonly string[]> {
   return [];
 }
 
-/** The same, with room for what a run may keep there: two checkpoints and the one that is written, and the journals of drains. */
+/** The same, with room for what a run may keep there: two checkpoints, each at most twice the state, and the journals of drains. */
 export async function stateFolder(config: Config): Promise<readonly string[]> {
   await canWrite(config.state.dir);
   const journals = config.sources.filter((source) => source.kind === 'drain' && source.to === 'engine').length;
-  const needed = 3 * config.memoryBytes + journals * journalBytes;
+  const needed = (config.state.kafka === undefined ? 4 * config.memoryBytes : 0) + journals * journalBytes;
   return roomRemarks(config.state.dir, await freeBytes(config.state.dir), needed);
 }
 

@@ -15,10 +15,15 @@ const rules = groups.flatMap((group) => group.rules);
 
 test('they name metrics and labels that are there, and routes that Alertmanager has', async () => {
   const failing = { ok: false, retries: 0, dropped: { too_old: 3 } };
-  const status = { sources: [{ name: 'kafka:logs', health: failing }], sinks: [{ name: 'loki', health: failing }], reasons: () => [] };
+  const status = {
+    sources: [{ name: 'kafka:logs', health: { ...failing, lagRecords: 7 } }],
+    sinks: [{ name: 'loki', health: failing }],
+    reasons: () => [],
+  };
+  const checkpoint = { count: 1, stateBytes: 1, writtenBytes: 1, tookMs: 1, savedMs: 0 };
   const counters = new Counters();
   countBy(counters.lostRecords, 'expired', 7);
-  const metrics = new Metrics({ counters: () => counters, watermarkMs: () => 0 }, status);
+  const metrics = new Metrics({ counters: () => counters, watermarkMs: () => 0, checkpoint: () => checkpoint }, status);
   const shown = await metrics.text();
   metrics.stop();
   const names = new Set(rules.flatMap(({ expr }) => expr.match(/streamgauge_\w+/g) ?? []));
