@@ -8,8 +8,6 @@ export class Credentials {
   private readonly provider: CredentialsProvider;
   private pairs: readonly string[] | undefined;
   private digests: readonly Buffer[] = [];
-  /** What a connection was let in with, and the pairs of that time. */
-  private readonly letIn = new WeakMap<object, { readonly authorization: string | undefined; readonly digests: readonly Buffer[] }>();
 
   /** Pairs, each `user:password`, or where to ask for them; none means that everybody may send. */
   constructor(pairs: readonly string[] | CredentialsProvider) {
@@ -21,19 +19,16 @@ export class Credentials {
   }
 
   /**
-   * Whether an `Authorization` header carries one of the pairs. The time taken tells nothing about any of them. A connection that sends
-   * again what it was let in with is not looked at again: what it is compared with is its own.
+   * Whether an `Authorization` header carries one of the pairs. The time taken tells nothing about any of them. What a connection was let in
+   * with is not remembered to save the hash: behind a proxy many senders share one.
    */
-  allow(authorization: string | undefined, connection?: object): boolean {
+  allow(authorization: string | undefined): boolean {
     const digests = this.current();
     if (digests.length === 0) return true;
-    const before = connection && this.letIn.get(connection);
-    if (before !== undefined && before.digests === digests && before.authorization === authorization) return true;
     const [scheme, value] = (authorization ?? '').split(' ', 2);
     const given = digest(scheme.toLowerCase() === 'basic' ? Buffer.from(value ?? '', 'base64').toString() : '');
     let allowed = false;
     for (const each of digests) allowed = timingSafeEqual(each, given) || allowed;
-    if (allowed && connection !== undefined) this.letIn.set(connection, { authorization, digests });
     return allowed;
   }
 

@@ -90,7 +90,7 @@ export class DrainEndpoint {
       reply.header('allow', 'POST');
       return { status: 405, outcome: 'wrong_method', message: `${request.method} is not answered here; send logs by POST` };
     }
-    if (!this.credentials.allow(request.headers.authorization, request.raw.socket)) {
+    if (!this.credentials.allow(request.headers.authorization)) {
       reply.header('www-authenticate', 'Basic realm="streamgauge"');
       return { status: 401, outcome: 'unauthorized', message: 'no user and password that this drain knows' };
     }
