@@ -233,7 +233,8 @@ export class Engine {
     this.expect([...Object.keys(this.positions), ...start.partitions.map(({ key }) => key)]);
     for (const { key, whole } of start.partitions) if (!whole) this.pipeline.beginsLate(key, start.dataset);
     for (const sink of sinks) await sink.recall?.(start.sinceMs);
-    log.info({ source: source.name, partitions: start.partitions, since: new Date(start.sinceMs) }, 'windows are made again');
+    const since = new Date(start.sinceMs);
+    log.info({ source: source.name, partitions: start.partitions.length, since }, 'windows are made again from what was read before');
   }
 
   /** These partitions are waited for until they have been silent for long enough. */

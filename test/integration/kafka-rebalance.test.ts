@@ -7,11 +7,14 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { eventId } from '../../processors/detect/ocsf.ts';
 import { Pipeline } from '../../processors/pipeline.ts';
+import type { RecordBatch } from '../../processors/record.ts';
 import { parseRule } from '../../schemas/rule.ts';
+import { KafkaSource } from '../../src/source/kafka/kafka.ts';
+import type { RebuildIntake, RebuildStart } from '../../src/source/source.ts';
 import { builtCommand } from '../support/build.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
-import { unique } from '../support/kafka-run.ts';
+import { runSource, unique } from '../support/kafka-run.ts';
 import { collect, produce, type Stored, type ToSend } from '../support/kafka-topic.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -21,6 +24,7 @@ if (unavailable) console.log(`skipped: ${unavailable}`);
 const partitions = 4;
 const patience = { timeout: 30_000, interval: 50 };
 const program = path.join(import.meta.dirname, '..', 'support', 'kafka-member.mjs');
+const short = { sessionTimeoutMs: 1_500, rebalanceTimeoutMs: 10_000 };
 const startMs = Date.parse('2026-01-05T12:00:00Z');
 const minuteMs = 60_000;
 
@@ -153,6 +157,65 @@ function quiet(fromMs: number, toMs: number): ToSend[] {
 }
 
 describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
+  test('what is read again begins at a time, ends where new records begin, and may outlast the session', async () => {
+    const topic = unique('again');
+    const group = unique('group');
+    await broker.createTopics({ topic, partitions: 2 });
+    const at = (minute: number, partition: number, stampMs = startMs + minute * minuteMs): ToSend => {
+      return { partition, value: `${partition}/${minute}`, timestampMs: stampMs };
+    };
+    const all = Array.from({ length: 60 }, (_, minute) => [at(minute, 0), ...(minute < 10 ? [at(minute, 1)] : [])]).flat();
+    // Wrong times right before the place to go on.
+    await produce(broker.brokers, topic, [...all, at(60, 0, 0), at(61, 0, startMs + 100 * minuteMs)]);
+    const owner = runSource({ brokers: broker.brokers, driver, topics: [topic], group });
+    await expect.poll(() => owner.taken.length, patience).toBe(72);
+    await owner.stop();
+    await produce(broker.brokers, topic, [at(62, 0), at(62, 1)]);
+
+    const seen: string[] = [];
+    const [begins, revocations]: [RebuildStart[], unknown[]] = [[], []];
+    const source = new KafkaSource({ brokers: broker.brokers, driver, topics: [topic], group, dataset: 'app', format: 'auto', ...short });
+    const take = (where: string) => async (batch: RecordBatch) => {
+      for (const { value } of batch.records) seen.push(`${where} ${value}`);
+    };
+    const rebuild: RebuildIntake = {
+      lookbackMs: () => 20 * minuteMs,
+      begin: async (start) => void begins.push(start),
+      // The subject is time itself: twice the session.
+      batch: async (batch) => {
+        await new Promise((resolve) => setTimeout(resolve, short.sessionTimeoutMs));
+        await take('again')(batch);
+      },
+      done: async (positions) => void seen.push(`done ${positions[`${topic}/0`]} ${positions[`${topic}/1`]}`),
+    };
+    const revoked = async (keys: readonly string[]) => void revocations.push(keys);
+    const running = source.run({}, { partitions: () => {}, ended: () => {}, revoked, batch: take('new'), rebuild });
+    onTestFinished(() => source.stop());
+    await expect.poll(() => seen.filter((line) => line.startsWith('new')).length, patience).toBe(2);
+    // The middle one of the last twenty is of minute 51 or so; the other partition is whole.
+    const again = seen.slice(
+      0,
+      seen.findIndex((line) => line.startsWith('done')),
+    );
+    const first = again.find((line) => line.startsWith('again 0/')) ?? '';
+    expect(Number(first.slice('again 0/'.length))).toBeGreaterThan(25);
+    expect(Number(first.slice('again 0/'.length))).toBeLessThanOrEqual(40);
+    expect(again.filter((line) => line.startsWith('again 1/'))).toHaveLength(10);
+    expect(again).toContain('again 0/61');
+    expect(seen.slice(again.length, again.length + 1)).toEqual(['done 62 10']);
+    expect(seen.slice(again.length + 1).sort()).toEqual(['new 0/62', 'new 1/62']);
+    expect(begins).toMatchObject([{ topics: [topic], dataset: 'app' }]);
+    expect(begins[0].partitions).toEqual(
+      expect.arrayContaining([
+        { key: `${topic}/0`, whole: false },
+        { key: `${topic}/1`, whole: true },
+      ]),
+    );
+    expect(revocations).toEqual([]);
+    await source.stop();
+    await running;
+  });
+
   test('a join, a kill -9 and a leave in the middle of attacks change no finding, and repeat none', { timeout: 120_000 }, async () => {
     const group = new Group(driver);
     await group.open();

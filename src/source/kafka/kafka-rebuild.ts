@@ -37,7 +37,11 @@ export class KafkaRebuild {
     this.#topics = topics;
     this.#reader = reader;
     this.#into = rebuild;
-    this.#madeOf = new Set(Object.keys(positions).filter((key) => topics.names.includes(key.slice(0, key.lastIndexOf('/')))));
+    this.#madeOf = new Set(Object.keys(positions).filter((key) => this.#reads(key)));
+  }
+
+  #reads(key: string): boolean {
+    return this.#topics.names.includes(key.slice(0, key.lastIndexOf('/')));
   }
 
   get running(): boolean {
@@ -58,7 +62,8 @@ export class KafkaRebuild {
   neededFor(held: readonly Held[]): boolean {
     if (this.#into === undefined) return false;
     const keys = new Set(held.map(({ topic, partition }) => partitionKey(topic, partition)));
-    const gone = this.#madeOf === undefined || [...this.#madeOf].some((key) => !keys.has(key));
+    // A topic that was deleted, or left the pattern, is read by nobody: what it brought ages, and its silence is one.
+    const gone = this.#madeOf === undefined || [...this.#madeOf].some((key) => !keys.has(key) && this.#reads(key));
     if (gone || held.some(({ foreign }) => foreign)) return true;
     this.#madeOf = keys;
     return false;
@@ -92,7 +97,7 @@ export class KafkaRebuild {
     await this.#into.begin({ topics: this.#topics.names, dataset, partitions, sinceMs });
     const lanes = new KafkaLanes(this.#options, this.#reader, ranges);
     this.#lanes = lanes;
-    log?.info({ records: lanes.lag() }, 'windows are made again from what was read before');
+    log?.info({ records: lanes.lag() }, 'records to read again');
     if (!this.#abandoned) await lanes.run({ batch: (records) => this.#into?.batch(records) ?? Promise.resolve(), ended: () => undefined });
     if (this.#abandoned) return;
     await this.#into.done(Object.fromEntries(ranges.map(({ topic, partition, end }) => [partitionKey(topic, partition), end])));
