@@ -1,18 +1,23 @@
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 
-/** bfloat16 of infinity. */
-const infinite = 0x7f80;
-const half = new Float32Array(1);
-const halfWord = new Uint32Array(half.buffer);
+/** Generations are kept modulo this. */
+const wrap = 2 ** 16;
+const infinite = 255;
+/** Codes are the exponent and two bits of the mantissa of an f32, less this: from 2^-23 to 2^40, four to an octave. */
+const firstCode = (127 - 24) << 2;
+const float = new Float32Array(1);
+const floatWord = new Uint32Array(float.buffer);
 
 /**
- * The highest number of each slot, rounded up to 8 bits, for this generation of panes and the one before: a bound on any quantile of a window
- * that costs one look. A generation is at least as long as the longest window, aligned to the epoch.
+ * The highest number of each slot, rounded up to the next of four steps an octave, for this generation of panes and the one before: a bound on
+ * any quantile of a window that costs one look. A generation is at least as long as the longest window, aligned to the epoch.
  */
 export class PanePeaks {
   private readonly panesPerGeneration: number;
-  /** Per slot: the generation of its newest pane; the peak of that one in the upper half of a word, of the one before in the lower. */
+  /** Per slot: the generation of its newest pane, then the peak of that one, then of the one before, 16, 8 and 8 bits. */
   private words = new Uint32Array(0);
+  /** The newest generation of all slots: says when one that was kept modulo `wrap` may be a later one. */
+  private newest = 0;
 
   constructor(panesPerGeneration: number) {
     this.panesPerGeneration = panesPerGeneration;
@@ -20,38 +25,35 @@ export class PanePeaks {
 
   /** A number counts in the pane; Infinity says that some number does. */
   note(slot: number, pane: number, value: number): void {
-    const at = 2 * slot;
-    if (at >= this.words.length) this.grow(slot);
-    const { words } = this;
+    if (slot >= this.words.length) this.grow(slot);
     const generation = Math.floor(pane / this.panesPerGeneration);
-    const passed = generation - words[at];
-    const peaks = words[at + 1];
-    const peak = roundedUp(value);
+    if (generation > this.newest) this.newest = generation;
+    const word = this.words[slot];
+    const passed = (generation - (word >>> 16)) & (wrap - 1);
+    const peak = codeOf(value);
     if (passed === 0) {
-      if (peak > peaks >>> 16) words[at + 1] = (peak << 16) | (peaks & 0xffff);
-    } else if (passed > 0) {
-      words[at] = generation;
-      words[at + 1] = (peak << 16) | (passed === 1 ? peaks >>> 16 : 0);
-    } else if (passed === -1 && peak > (peaks & 0xffff)) {
-      words[at + 1] = peaks - (peaks & 0xffff) + peak;
+      if (peak > ((word >>> 8) & 255)) this.words[slot] = (word & ~0xff00) | (peak << 8);
+    } else if (passed === wrap - 1) {
+      if (peak > (word & 255)) this.words[slot] = (word & ~0xff) | peak;
+    } else if (passed < wrap / 2) {
+      this.words[slot] = (generation << 16) | (peak << 8) | (passed === 1 ? (word >>> 8) & 255 : 0);
     }
   }
 
-  /** No number of the slot in `firstPane` or later is higher; at least 0, Infinity where it is not known. */
+  /** No number of the slot in `firstPane` or later is higher; above 0, Infinity where it is not known. */
   atMost(slot: number, firstPane: number): number {
-    const at = 2 * slot;
-    if (at >= this.words.length) return 0;
-    const behind = this.words[at] - Math.floor(firstPane / this.panesPerGeneration);
-    if (behind > 1) return Number.POSITIVE_INFINITY;
-    if (behind < 0) return 0;
-    const peaks = this.words[at + 1];
-    const peak = behind === 0 ? peaks >>> 16 : Math.max(peaks >>> 16, peaks & 0xffff);
-    halfWord[0] = peak << 16;
-    return half[0];
+    if (slot >= this.words.length) return 0;
+    const generation = Math.floor(firstPane / this.panesPerGeneration);
+    const word = this.words[slot];
+    const ahead = ((word >>> 16) - generation) & (wrap - 1);
+    // A slot may be further ahead than can be told where another partition is.
+    if (ahead > 1 || this.newest - generation >= wrap / 2) return Number.POSITIVE_INFINITY;
+    const upper = (word >>> 8) & 255;
+    return peakOf(ahead === 0 ? upper : Math.max(upper, word & 255));
   }
 
   forget(slot: number): void {
-    if (2 * slot < this.words.length) this.words.fill(0, 2 * slot, 2 * slot + 2);
+    if (slot < this.words.length) this.words[slot] = 0;
   }
 
   bytes(): number {
@@ -61,33 +63,41 @@ export class PanePeaks {
   snapshot(out: SnapshotWriter): void {
     out.section('pane-peaks');
     out.u32(this.panesPerGeneration);
+    out.u32(this.newest);
     out.array(this.words);
   }
 
   restore(from: SnapshotReader): void {
     from.section('pane-peaks');
     const panes = from.u32();
+    this.newest = from.u32();
     this.words = from.u32s();
     if (panes === this.panesPerGeneration) return;
     // Generations of another length: nothing is known until two of ours have passed.
-    for (let at = 0; at < this.words.length; at += 2) {
-      this.words[at] = Math.floor(((this.words[at] + 1) * panes) / this.panesPerGeneration);
-      this.words[at + 1] = (infinite << 16) | infinite;
-    }
+    this.newest = Math.floor(((this.newest + 1) * panes) / this.panesPerGeneration);
+    this.words.fill((this.newest << 16) | (infinite << 8) | infinite);
   }
 
   private grow(slot: number): void {
-    // By half only: with a million slots, doubling would leave 4 bytes a slot unused on average.
-    const wider = new Uint32Array(2 * Math.max(16, slot + 1, Math.ceil((this.words.length / 2) * 1.5)));
+    // By half only: with a million slots, doubling would leave 2 bytes a slot unused on average.
+    const wider = new Uint32Array(Math.max(16, slot + 1, Math.ceil(this.words.length * 1.5)));
     wider.set(this.words);
     this.words = wider;
   }
 }
 
-/** The bfloat16 that is not below the value, as its 16 bits; of a negative one 0. */
-function roundedUp(value: number): number {
+/** The first code whose value is not below it: 0 for zero and less. */
+function codeOf(value: number): number {
   if (!(value > 0)) return 0;
-  half[0] = value;
-  const word = halfWord[0];
-  return (word >>> 16) + ((word & 0xffff) === 0 ? 0 : 1);
+  float[0] = value;
+  const word = floatWord[0];
+  const code = (word >>> 21) + ((word & 0x1fffff) === 0 ? 0 : 1) - firstCode;
+  return code < 1 ? 1 : code > infinite ? infinite : code;
+}
+
+function peakOf(code: number): number {
+  if (code === 0) return 0;
+  if (code === infinite) return Number.POSITIVE_INFINITY;
+  floatWord[0] = (code + firstCode) << 21;
+  return float[0];
 }
