@@ -16,6 +16,7 @@ import type { Rejects } from '../processors/decode/decoder.ts';
 import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
+import { whole } from '../processors/slices.ts';
 import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
 import { SnapshotCopies } from '../processors/snapshot-copies.ts';
 import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint/checkpoint.ts';
@@ -179,7 +180,7 @@ export class Engine {
     return this.turn.run(async () => {
       if (this.failure !== undefined) throw this.failure;
       const next = make(this.pipeline);
-      const fresh = next.restore(this.pipeline.snapshot());
+      const fresh = next.restore(whole(this.pipeline.snapshotInSlices()));
       this.pipeline = next;
       this.dirty = true;
       return fresh;

@@ -196,3 +196,25 @@ test('under pressure too, keys and their counts go on when a rule with a longer 
   for (const batch of batchesOf(later, 9, offsets)) pipeline.process(batch);
   expect(pipeline.stages[0].windows.lost).toEqual({ untracked: 0, evicted: 0, keys: 0, hidden: 0 });
 });
+
+test('half a line that is held, a hole that is open and what was counted outlast a reload', () => {
+  const stays = ruleOf(
+    'id: stays\nwhere: { message|contains: whole }\nkey: all\nmeasure: count\nwindow: { size: 60s, slide: 5s, lateness: 0s }\ndetect: { above: 1 }',
+  );
+  const other = ruleOf('id: other\nkey: all\nmeasure: count\nwindow: { size: 60s, slide: 5s, lateness: 0s }\ndetect: { above: 90 }');
+  const line = (second: number, flag: 'P' | 'F', text: string) =>
+    `2026-01-05T12:00:${String(second).padStart(2, '0')}Z stdout ${flag} ${text}`;
+  let offset = 0;
+  const feed = (pipeline: Pipeline, lines: readonly string[]) => {
+    const records = lines.map((text) => ({ value: Buffer.from(text), offset: offset++, timestampMs: Number.NaN }));
+    return pipeline.process({ topic: 'logs', partition: 0, dataset: 'app', format: 'cri', records });
+  };
+  const before = new Pipeline([stays]);
+  feed(before, [line(1, 'F', 'a whole one'), line(2, 'F', 'nothing'), line(2, 'P', 'half of a who')]);
+  before.loss('logs/0', 'app', 'expired', 3);
+  const after = new Pipeline([other, stays], { counters: before.counters });
+  expect(after.restore(before.snapshot())).toEqual(['other']);
+  const findings = feed(after, [line(3, 'F', 'le one'), line(20, 'F', 'nothing')]);
+  expect(findings).toMatchObject([{ rule: 'stays', activity: 'open', value: 2, degraded: true }]);
+  expect(after.counters).toMatchObject({ records: 5, losses: { expired: 1 }, lostRecords: { expired: 3 } });
+});
