@@ -1,9 +1,10 @@
 /** The parts of a state by what they hold: two of the same SHA-256 are the same part, which is stored once. */
-import { createHash, webcrypto } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { Slices } from '../../processors/slices.ts';
-import type { Snapshot } from '../../processors/snapshot.ts';
+import { bytesIn, type Snapshot } from '../../processors/snapshot.ts';
 import { inSlices } from '../in-slices.ts';
+import { HashThread } from './hash-thread.ts';
 
 export interface PartRef {
   /** SHA-256 as 32 characters, one a byte: a key of maps. */
@@ -19,55 +20,48 @@ export const hashBytes = 32;
 const refBytes = hashBytes + 4;
 /** So many refs make a list of just under 64 KiB. */
 const refsPerList = 1800;
-/** Digests under way at once: more than there are threads for them would only hold copies. */
-const lanes = 4;
+/** Shorter parts are hashed here: sending them takes as long. */
 const shortBytes = 16 * 1024;
+/** Less than this, some 5 ms of it, is no reason to have another thread. */
+const threadBytes = 4 * 2 ** 20;
+const thread = new HashThread();
 
 /** A part that is handed in again is what it was: nobody changes one. */
 const known = new WeakMap<Uint8Array, Part>();
 
-/** Hashes each part once for all times that it is handed in; long ones in Node's thread pool. */
+/** Hashes each part once for all times that it is handed in; where there is much to hash, in another thread. */
 export async function hashedParts(snapshot: Snapshot): Promise<Part[]> {
-  const parts: Part[] = new Array(snapshot.length);
-  const long = await inSlices(hashShort(snapshot, parts));
-  let next = 0;
-  const lane = async () => {
-    for (let i = long[next++]; i !== undefined; i = long[next++]) {
-      const digest = await webcrypto.subtle.digest('SHA-256', unshared(snapshot[i]));
-      parts[i] = remembered(snapshot[i], Buffer.from(digest));
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  return parts;
+  const fresh = [...new Set(snapshot.filter((bytes) => !known.has(bytes)))];
+  // Others would have to be copied first.
+  const long = fresh.filter(({ buffer, length }) => length > shortBytes && buffer instanceof SharedArrayBuffer);
+  if (bytesIn(long) >= threadBytes) {
+    // Where there can be no thread, what is not hashed there is hashed here.
+    const digests = await thread.digests(long).catch(() => []);
+    digests.forEach((digest, index) => {
+      remember(long[index], Buffer.from(digest));
+    });
+  }
+  await inSlices(hashHere(fresh));
+  return snapshot.map((bytes) => known.get(bytes) ?? remember(bytes, sha256(bytes)));
 }
 
-/** Fills in the parts that are known, or so short that the way to the thread pool would take longer; returns the indexes of the others. */
-function* hashShort(snapshot: Snapshot, parts: Part[]): Slices<number[]> {
-  const long: number[] = [];
-  for (const [index, bytes] of snapshot.entries()) {
-    const before = known.get(bytes);
-    if (before !== undefined) parts[index] = before;
-    else if (bytes.length > shortBytes) long.push(index);
-    else parts[index] = remembered(bytes, createHash('sha256').update(bytes).digest());
+/** Those that are not known yet, here. */
+function* hashHere(parts: Snapshot): Slices<void> {
+  for (const bytes of parts) {
+    if (known.has(bytes)) continue;
+    remember(bytes, sha256(bytes));
     yield;
   }
-  return long;
 }
 
-function remembered(bytes: Uint8Array, digest: Buffer): Part {
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+function remember(bytes: Uint8Array, digest: Buffer): Part {
   const part = { hash: digest.toString('latin1'), length: bytes.length, bytes };
   known.set(bytes, part);
   return part;
-}
-
-let scratch = new Uint8Array(0);
-
-/** WebCrypto takes no shared memory, and has its own copy of what it is given by the time it returns: ours is for the next part then. */
-function unshared(bytes: Uint8Array): Uint8Array {
-  if (!(bytes.buffer instanceof SharedArrayBuffer)) return bytes;
-  if (scratch.length < bytes.length) scratch = new Uint8Array(bytes.length);
-  scratch.set(bytes);
-  return scratch.subarray(0, bytes.length);
 }
 
 /** The refs of all parts in order, as lists that are stored as parts too: a manifest names only those, so it stays small. */
