@@ -35,6 +35,8 @@ export class Reload {
   private rules: readonly Rule[];
   private configProblems: readonly string[] = [];
   private ruleProblems: readonly string[] = [];
+  private watched: readonly string[] = [];
+  private stopped = false;
   private last: Promise<void> = Promise.resolve();
   private readonly onHangUp = (): void => this.again('SIGHUP');
   // By looking, not by events: a mounted secret is changed by moving a link of a folder above it.
@@ -48,13 +50,13 @@ export class Reload {
   start(): void {
     // At a terminal that signal says that the terminal is gone.
     if (!process.stdin.isTTY) process.on('SIGHUP', this.onHangUp);
-    const { config, everyMs = 2_000 } = this.options;
-    for (const file of config.secretFiles) watchFile(file, { interval: everyMs, persistent: false }, this.onChange);
+    this.watch(this.options.config.secretFiles);
   }
 
   stop(): void {
+    this.stopped = true;
     process.off('SIGHUP', this.onHangUp);
-    for (const file of this.options.config.secretFiles) unwatchFile(file, this.onChange);
+    this.watch([]);
   }
 
   /** What could not be taken, until a later reading can. */
@@ -69,6 +71,13 @@ export class Reload {
       ...told(this.configProblems, 'rules and credentials stay what they were'),
       ...told(this.ruleProblems, 'the rules stay what they were'),
     ];
+  }
+
+  private watch(files: readonly string[]): void {
+    for (const file of this.watched) if (!files.includes(file)) unwatchFile(file, this.onChange);
+    const interval = this.options.everyMs ?? 2_000;
+    for (const file of files) if (!this.watched.includes(file)) watchFile(file, { interval, persistent: false }, this.onChange);
+    this.watched = files;
   }
 
   private again(why: 'SIGHUP' | 'a file has changed'): void {
@@ -86,6 +95,8 @@ export class Reload {
       log.error({ why, problems: this.configProblems }, 'the config cannot be read again; rules and credentials stay what they are');
       return;
     }
+    if (this.stopped) return;
+    this.watch(config.secretFiles);
     this.takeCredentials(config, why);
     if (why === 'SIGHUP') await this.takeRules(config);
   }

@@ -84,6 +84,18 @@ test('a password that is changed in its file is taken, and the old one is not an
   expect(JSON.stringify(log.lines)).not.toContain('second');
 });
 
+test('a file that the config names since a SIGHUP is watched, one that it names no more is not', async () => {
+  const { dir, file, log, drain } = await start(yaml, { secret: 'first\n', other: 'second\n' });
+  await writeFile(file, yaml.replace('file:secret', 'file:other'));
+  process.emit('SIGHUP');
+  await log.next('credentials have changed');
+  await writeFile(join(dir, 'secret'), 'nobody asks\n');
+  await writeFile(join(dir, 'other'), 'third\n');
+  await log.next('credentials have changed');
+  expect([drain.allow(basic('app:second')), drain.allow(basic('app:third'))]).toEqual([false, true]);
+  expect(log.lines.filter(({ text }) => text === 'no credentials have changed')).toEqual([]);
+});
+
 test('a mounted secret is taken when the link above it is moved', async () => {
   const dir = await tempDir();
   for (const [folder, text] of [
