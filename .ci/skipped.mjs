@@ -21,6 +21,8 @@ const mustRun = [
     when: ['c++', 'make', 'python3'].every(has),
     needs: 'a compiler, make and Python',
   },
+  { test: 'promtool takes them; each fires for what it is for, and not before its time', when: has('promtool'), needs: 'promtool' },
+  { test: 'promtool finds nothing wrong with the names of the metrics', when: has('promtool'), needs: 'promtool' },
 ];
 
 const { testResults } = JSON.parse(readFileSync(process.argv[2], 'utf8'));

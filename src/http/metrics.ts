@@ -202,8 +202,8 @@ export class Metrics {
   }
 
   private process(): void {
-    this.gauge('event_loop_delay_seconds', 'How late timers ran since the last scrape.', ['quantile'], () => {
-      const rows: Row[] = [50, 99, 100].map((percent) => [this.loop.percentile(percent) / 1e9, { quantile: String(percent / 100) }]);
+    this.gauge('event_loop_delay_seconds', 'How late timers ran since the last scrape.', ['percentile'], () => {
+      const rows: Row[] = [50, 99, 100].map((percent) => [this.loop.percentile(percent) / 1e9, { percentile: String(percent) }]);
       this.loop.reset();
       return rows;
     });

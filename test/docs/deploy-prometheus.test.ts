@@ -1,4 +1,5 @@
 /** docs/deploy/prometheus-rules.yaml: every metric and label in it is one that `/metrics` has; where promtool is there, it fires as it should. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -13,7 +14,8 @@ const text = readFileSync(file, 'utf8');
 const { groups } = parse(text) as { groups: { rules: { alert: string; expr: string; labels: Record<string, string> }[] }[] };
 const rules = groups.flatMap((group) => group.rules);
 
-test('they name metrics and labels that are there, and routes that Alertmanager has', async () => {
+/** What `/metrics` shows of a run in which something of everything went wrong. */
+async function shownMetrics(): Promise<string> {
   const failing = { ok: false, retries: 0, dropped: { too_old: 3 } };
   const status = {
     sources: [{ name: 'kafka:logs', health: { ...failing, lagRecords: 7 } }],
@@ -26,6 +28,11 @@ test('they name metrics and labels that are there, and routes that Alertmanager 
   const metrics = new Metrics({ counters: () => counters, watermarkMs: () => 0, checkpoint: () => checkpoint }, status);
   const shown = await metrics.text();
   metrics.stop();
+  return shown;
+}
+
+test('they name metrics and labels that are there, and routes that Alertmanager has', async () => {
+  const shown = await shownMetrics();
   const names = new Set(rules.flatMap(({ expr }) => expr.match(/streamgauge_\w+/g) ?? []));
   expect(names.size).toBeGreaterThan(5);
   for (const name of names) expect(shown, name).toMatch(new RegExp(`^${name}[{ ]`, 'm'));
@@ -40,4 +47,10 @@ if (noPromtool) console.log('skipping promtool on the rules for Prometheus: it i
 test.skipIf(noPromtool)('promtool takes them; each fires for what it is for, and not before its time', () => {
   expect(output('promtool', ['check', 'rules', file])).toContain(`SUCCESS: ${rules.length} rules found`);
   expect(output('promtool', ['test', 'rules', join(root, 'test', 'docs', 'prometheus-rules.test.yaml')])).toContain('SUCCESS');
+});
+
+test.skipIf(noPromtool)('promtool finds nothing wrong with the names of the metrics', async () => {
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: await shownMetrics(), encoding: 'utf8' });
+  expect(`${stdout}${stderr}`).toBe('');
+  expect(status).toBe(0);
 });
