@@ -223,7 +223,7 @@ describe.skipIf(unavailable)('run between two topics', () => {
     const ill = await command(['doctor'], { cwd: setting.cwd });
     expect(ill.stdout).toMatch(/^note kafka .*-short: retention\.ms is 3600000: after an outage longer than that records are gone/m);
     expect(ill.stdout).toMatch(
-      /^note kafka .*retention\.bytes is 1000000 a partition: .*newest record is dated (89|90) s ahead of this machine's clock/m,
+      /^note kafka .*retention\.bytes is 1000000 a partition: .*newest record is dated \d+ s ahead of this machine's clock/m,
     );
     expect(ill.stdout).toMatch(/^note kafka .*write findings to .*-latest: cleanup\.policy compacts it: .*use delete/m);
     expect(ill.stdout).toMatch(/^FAIL kafka .*no-such-topic: .*create (the topic|it), or correct/m);
