@@ -241,8 +241,9 @@ function batchName(headers: Readonly<Record<string, string>> | undefined): strin
   return frameId === undefined ? undefined : `${headers?.[tokenHeader] ?? ''} ${frameId}`;
 }
 
-function senderOf(request: FastifyRequest): string {
-  const token = request.headers[tokenHeader];
+/** Whose rate it is. Ten thousand are remembered, so none may be long. */
+function senderOf({ headers, ip }: FastifyRequest): string {
+  const token = headers[tokenHeader];
   if (typeof token === 'string' && token.length <= 200) return `token ${token}`;
-  return request.headers.authorization ?? request.ip;
+  return headers.authorization !== undefined && headers.authorization.length <= 200 ? headers.authorization : ip;
 }
