@@ -1,5 +1,8 @@
-/** Whether an update of a distinct count costs the same however many values its key holds. */
-import { type Figure, median, spread } from './figure.ts';
+/** Whether an update of a distinct count costs the same however many values its key holds: in its windows alone, and from JSON lines on. */
+import { Pipeline } from '../../processors/pipeline.ts';
+import type { RecordBatch } from '../../processors/record.ts';
+import { ruleOf } from '../support/rules.ts';
+import { type Figure, median, spread, timedNs } from './figure.ts';
 import { blankMatch, closeAll, measureSpecs, slideMs, spreadBits, windowsOf } from './window-load.ts';
 
 const keys = 200;
@@ -7,6 +10,7 @@ const windowPanes = 10;
 /** Enough that each of 2,000 values comes back within the window. */
 const updatesPerPane = keys * 250;
 const rounds = 12;
+const batchRecords = 1_000;
 const valueCounts = [1, 10, 100, 1_000, 2_000];
 
 /** Updates of keys whose windows hold `values` values each, closes and judgements included; one pane at a time. */
@@ -41,8 +45,57 @@ class Load {
   }
 }
 
+/** The same updates as records of a rule. */
+class RuleLoad {
+  readonly values: number;
+  private readonly pipeline = new Pipeline([
+    ruleOf(
+      `id: emails\nwhere: { event.name: login }\nkey: client.address\nmeasure: { distinct: user.email }\nwindow: { size: ${windowPanes}s, slide: 1s }\ndetect: { above: 1000000 }`,
+    ),
+  ]);
+  private pane = 0;
+  private offset = 0;
+
+  constructor(values: number) {
+    this.values = values;
+  }
+
+  nextPane(): number {
+    const pane = ++this.pane;
+    const batches = Array.from({ length: updatesPerPane / batchRecords }, (_, index) => this.batch(pane, index * batchRecords));
+    return (
+      timedNs(() => {
+        for (const batch of batches) this.pipeline.process(batch);
+      }) / updatesPerPane
+    );
+  }
+
+  private batch(pane: number, from: number): RecordBatch {
+    const records = Array.from({ length: batchRecords }, (_, index) => {
+      const i = from + index;
+      const key = i % keys;
+      const value = (Math.floor(i / keys) + (pane % windowPanes) * (updatesPerPane / keys)) % this.values;
+      const time = pane * slideMs + Math.floor((i * slideMs) / updatesPerPane);
+      const line = `{"time":${1.8e12 + time},"event.name":"login","client.address":"10.0.0.${key}","user.email":"user${value}@example.com"}`;
+      return { value: Buffer.from(line), offset: this.offset++, timestampMs: Number.NaN };
+    });
+    return { topic: 'bench', partition: 0, dataset: 'app', format: 'json', records };
+  }
+}
+
 /** The loads take turns pane by pane, so that a neighbour on the machine slows all of them. */
 export function benchFlatUpdates(): Figure[] {
+  return [...windowsAlone(), ...wholeRule()];
+}
+
+function wholeRule(): Figure[] {
+  const [one, many] = [1, 2_000].map((values) => new RuleLoad(values));
+  for (let pane = 0; pane < 2 * windowPanes; pane++) for (const load of [one, many]) load.nextPane();
+  const shares = Array.from({ length: rounds }, () => one.nextPane() / many.nextPane());
+  return [{ name: 'the same from JSON lines on', value: median(shares), unit: 'x', note: spread(shares) }];
+}
+
+function windowsAlone(): Figure[] {
   const loads = valueCounts.map((values) => new Load(values));
   for (let pane = 0; pane < 2 * windowPanes; pane++) for (const load of loads) load.nextPane();
   const taken: number[][] = loads.map(() => []);
