@@ -120,9 +120,10 @@ async function newestRecordMs(config: KafkaConnectionConfig, log: Logger, topic:
     let newestMs = Number.NaN;
     for (const { partition } of partitions) {
       const key = `${topic}/${partition}`;
-      const last = (ends.get(key) ?? 0) - 1;
-      if (last < (starts.get(key) ?? 0)) continue;
-      const { messages } = await reader.fetch(topic, partition, last, oneRecordBytes, fetchWaitMs);
+      const end = ends.get(key) ?? 0;
+      const hasAny = end > (starts.get(key) ?? 0);
+      // An empty one is asked as well, for the right to; there is nothing to wait for.
+      const { messages } = await reader.fetch(topic, partition, hasAny ? end - 1 : end, oneRecordBytes, hasAny ? fetchWaitMs : 1);
       for (const { timestamp } of messages) if (!(Number(timestamp) <= newestMs)) newestMs = Number(timestamp);
     }
     return newestMs;

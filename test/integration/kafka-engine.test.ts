@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AclOperationTypes } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeManifest } from '../../src/checkpoint/manifest.ts';
 import { builtCommand } from '../support/build.ts';
@@ -15,6 +16,9 @@ import { tempDir } from '../support/temp-dir.ts';
 
 const unavailable = kafkaUnavailable();
 if (unavailable) console.log(`skipped: ${unavailable}`);
+
+/** Kafka's numbers; kafkajs' own enums cannot be imported by name from ESM. */
+const acl = { topic: 2, literal: 3, allow: 3, read: 3, write: 4, describe: 8 } as const;
 
 const partitions = 3;
 const baseMs = Date.parse('2026-01-05T12:00:00Z');
@@ -228,5 +232,45 @@ describe.skipIf(unavailable)('run between two topics', () => {
     expect(ill.stdout).toMatch(/^note kafka .*write findings to .*-latest: cleanup\.policy compacts it: .*use delete/m);
     expect(ill.stdout).toMatch(/^FAIL kafka .*no-such-topic: .*create (the topic|it), or correct/m);
     expect(ill.code).toBe(3);
+  });
+
+  test('doctor tells a right to read or to write that is missing, and needs none to see settings', { timeout: 60_000 }, async (context) => {
+    const { secure } = broker;
+    if (secure === undefined) return context.skip('the broker has no users');
+    const id = randomBytes(4).toString('hex');
+    const [readable, unread, writable, barred] = ['readable', 'unread', 'writable', 'barred'].map((name) => `${name}-${id}`);
+    await broker.createTopics(...[readable, unread, writable, barred].map((topic) => ({ topic })));
+    const allow = (topic: string, ...operations: AclOperationTypes[]) =>
+      operations.map((operation) => ({
+        ...{ resourceType: acl.topic, resourceName: topic, resourcePatternType: acl.literal },
+        ...{ principal: `User:${secure.username}`, host: '*', operation, permissionType: acl.allow },
+      }));
+    await broker.admin((admin) =>
+      admin.createAcls({
+        acl: [
+          ...allow(readable, acl.read, acl.describe),
+          ...allow(unread, acl.describe),
+          ...allow(writable, acl.write, acl.describe),
+          ...allow(barred, acl.read, acl.describe),
+        ],
+      }),
+    );
+    const cwd = await tempDir();
+    await writeFile(join(cwd, 'ca.pem'), secure.ca);
+    const connection = `brokers: ["${secure.broker}"], sasl: { mechanism: plain, username: ${secure.username}, password: "${secure.password}" }, tls: { ca: ./ca.pem }`;
+    await writeFile(
+      join(cwd, 'streamgauge.yaml'),
+      `http: { listen: "127.0.0.1:0" }\nsources: [{ kafka: { ${connection}, topics: [${readable}, ${unread}] } }]\nsinks: [{ kafka: { topic: ${writable} } }]\ndeadLetter: { kafka: ${barred} }\n`,
+    );
+    const { stdout, code } = await command(['doctor'], { cwd });
+    const right = 'give this user the right in the ACLs of the cluster$';
+    expect(stdout).toMatch(new RegExp(`^ok {3}kafka \\S+: read ${readable}$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^FAIL kafka \\S+: read ${unread}: .*${right}`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^ok {3}kafka \\S+: write findings to ${writable}$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^FAIL kafka \\S+: write dead letters to ${barred}: .*${right}`, 'm'));
+    expect(stdout).not.toContain(secure.password);
+    expect(code).toBe(3);
+    const ends = await broker.admin((admin) => admin.fetchTopicOffsets(writable));
+    expect(ends.map(({ high }) => high)).toEqual(ends.map(() => '0'));
   });
 });

@@ -264,7 +264,10 @@ function makeKeyStore(folder: string): { cert: string; key: string } | undefined
   return { cert: read('cert.pem'), key: read('key.pem') };
 }
 
-/** Short broker sessions, because after a kill the node is fenced until its old session has ended (9 s by default). */
+/**
+ * Rights are only asked for where a test has given some: who comes without a password may do everything. Short broker sessions, because after a kill the node is fenced until its
+ * old session has ended (9 s by default).
+ */
 function properties(folder: string, ports: { plain: number; secure: number; controller: number; mutual: number }, secure: boolean): string {
   const encrypted = [`SASL_SSL://127.0.0.1:${ports.secure}`, `SSL://127.0.0.1:${ports.mutual}`];
   const listeners = [`PLAINTEXT://127.0.0.1:${ports.plain}`, ...(secure ? encrypted : [])].join(',');
@@ -295,6 +298,9 @@ num.io.threads=2
 background.threads=2
 log.segment.bytes=16777216
 log.cleaner.dedupe.buffer.size=4194304
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl_ssl.plain.sasl.jaas.config=${sasl}.plain.PlainLoginModule required user_app="${credentials.password}";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=${sasl}.scram.ScramLoginModule required;
