@@ -43,7 +43,7 @@ export class JsonParts {
     this.out = out;
     if (!Number.isNaN(record.timestampMs)) this.held.expire(key, record.timestampMs, this.flush);
     const bytes = bufferOf(value);
-    if (!(value.length >= leastPartBytes && markers.some((marker) => bytes.includes(marker))) && !namesOne(bytes, waiting)) return false;
+    if (!mayBePart(bytes) && !namesOne(bytes, waiting)) return false;
     const object = parsed(value);
     return object !== undefined && this.takeObject(object, key);
   }
@@ -75,6 +75,8 @@ type Fields = Record<string, unknown>;
 
 /** Below every runtime's part. */
 const leastPartBytes = 8000;
+/** What Docker reads of a line at once. */
+const dockerPartBytes = 16 * 1024;
 const markers = ['"logtag"', '"_p"', '"_partial"', '"partial_message"'].map((text) => Buffer.from(text));
 
 /** Sets lines of ours apart from those that are no JSON. */
@@ -93,11 +95,19 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isPart({ logtag, _p, _partial, partial_message, partial_last }: Fields): boolean {
+function mayBePart(bytes: Buffer): boolean {
+  if (bytes.length < leastPartBytes) return false;
+  return markers.some((marker) => bytes.includes(marker)) || (bytes.length > dockerPartBytes && bytes.includes('"log"'));
+}
+
+function isPart({ logtag, _p, _partial, partial_message, partial_last, log }: Fields): boolean {
   const tag = logtag ?? _p;
   // Tags are separated by colons; only the first counts.
   if (typeof tag === 'string') return tag === 'P' || tag.startsWith('P:');
-  return isTrue(_partial) || (isTrue(partial_message) && !isTrue(partial_last));
+  if (partial_message !== undefined) return isTrue(partial_message) && !isTrue(partial_last);
+  // Docker's file, passed on with fields around it: a part is as long as its buffer and has no line break. Not just long: a sender that
+  // takes line breaks off would have its long lines joined to the next.
+  return isTrue(_partial) || (typeof log === 'string' && !log.endsWith('\n') && Buffer.byteLength(log) === dockerPartBytes);
 }
 
 function isTrue(value: unknown): boolean {

@@ -72,6 +72,14 @@ describe('parts of a line that came as JSON', () => {
     expect(harness.rejects.reasons).toEqual([]);
   });
 
+  test("of Docker's file, with fields around it: as long as its buffer and without a line break", () => {
+    const line = (log: string, pod: string) =>
+      JSON.stringify({ log, stream: 'stdout', time: '2026-01-05T12:00:00Z', kubernetes: { pod_id: pod } });
+    const full = 'x'.repeat(16 * 1024);
+    const rows = new Harness({ fields }).decode([line(full, 'a'), line(`${full}y`, 'b'), line('end\n', 'a'), line('own\n', 'a')]);
+    expect(messages(rows)).toEqual([`${full}y`, `${full}end`, 'own']);
+  });
+
   test('streams of one container do not mix, and the first part gives the fields', () => {
     const harness = new Harness({ fields });
     const rows = harness.decode([fluentBit('P', `out${long}`, 'a'), fluentBit('F', 'error', 'a', 'stderr'), fluentBit('F:x', ' end', 'a')]);
