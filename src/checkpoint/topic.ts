@@ -180,9 +180,35 @@ class TopicCheckpoints implements CheckpointStore {
   }
 
   async #mustBeCompacted(): Promise<void> {
-    const { topic, brokers, connectForMs = connectForMsDefault, warn } = this.#options;
+    const { topic, brokers, warn } = this.#options;
     const servers = `--bootstrap-server ${brokers.join(',')}`;
-    const policy = await persist(this.#options, `look at topic ${topic}`, connectForMs, async () => {
+    let policy: string | undefined;
+    try {
+      policy = await this.#cleanupPolicy();
+    } catch (error) {
+      const type = errorType(error) ?? '';
+      if (type.endsWith('AUTHORIZATION_FAILED')) {
+        warn?.(`this user may not see whether topic ${topic} is compacted: make sure that its cleanup.policy is compact`);
+        return;
+      }
+      if (type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
+      throw new DependencyError(
+        `Kafka at ${brokers.join(', ')}: there is no topic ${topic} for the state; create it: kafka-topics.sh ${servers} --create ` +
+          `--topic ${topic} --partitions 1 --config cleanup.policy=compact`,
+        { cause: error },
+      );
+    }
+    if (policy === 'compact') return;
+    throw new CheckpointError([
+      `topic ${topic} has cleanup.policy=${policy}, which would drop parts of the state; expected compact: kafka-configs.sh ${servers} ` +
+        `--alter --entity-type topics --entity-name ${topic} --add-config cleanup.policy=compact`,
+    ]);
+  }
+
+  /** A topic that was made a moment ago may not be known yet: asked again like everything else. */
+  #cleanupPolicy(): Promise<string | undefined> {
+    const { topic, connectForMs = connectForMsDefault } = this.#options;
+    return persist(this.#options, `look at topic ${topic}`, connectForMs, async () => {
       const admin = this.#kafka.admin();
       try {
         await admin.connect();
@@ -190,26 +216,10 @@ class TopicCheckpoints implements CheckpointStore {
         const asked = [{ type: topicResource, name: topic, configNames: ['cleanup.policy'] }];
         const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: asked });
         return resources[0]?.configEntries.find(({ configName }) => configName === 'cleanup.policy')?.configValue;
-      } catch (error) {
-        if (errorType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') {
-          throw new DependencyError(
-            `Kafka at ${brokers.join(', ')}: there is no topic ${topic} for the state; create it: kafka-topics.sh ${servers} --create ` +
-              `--topic ${topic} --partitions 1 --config cleanup.policy=compact`,
-            { cause: error },
-          );
-        }
-        if (!errorType(error)?.endsWith('AUTHORIZATION_FAILED')) throw error;
-        warn?.(`this user may not see whether topic ${topic} is compacted: make sure that its cleanup.policy is compact`);
-        return 'compact';
       } finally {
         await admin.disconnect();
       }
     });
-    if (policy === 'compact') return;
-    throw new CheckpointError([
-      `topic ${topic} has cleanup.policy=${policy}, which would drop parts of the state; expected compact: kafka-configs.sh ${servers} ` +
-        `--alter --entity-type topics --entity-name ${topic} --add-config cleanup.policy=compact`,
-    ]);
   }
 }
 
