@@ -11,6 +11,8 @@ import type { Source } from './source/source.ts';
 const failedAfterMs = 30_000;
 /** How long nothing may come although something waits. */
 const stalledAfterMs = 60_000;
+/** Two looks are a second apart; more than this, and something kept us from looking. */
+const heldAfterMs = 20_000;
 
 interface Trouble {
   /** By the clock that only passes. */
@@ -37,8 +39,10 @@ export interface Now {
 
 export class SourceWatch {
   private readonly watched: readonly Watched[];
+  private lastLookMs: number;
 
   constructor(sources: readonly Source[], { steadyMs }: Now) {
+    this.lastLookMs = steadyMs;
     this.watched = sources.map((source) => ({ source, progressMs: steadyMs, failing: undefined, stalled: undefined }));
   }
 
@@ -48,6 +52,9 @@ export class SourceWatch {
   }
 
   look(now: Now): Finding[] {
+    // The engine's turn was held (a sink was away, the machine slept): nothing could come, and what waits may come now.
+    if (now.steadyMs - this.lastLookMs > heldAfterMs) for (const each of this.watched) each.progressMs = now.steadyMs;
+    this.lastLookMs = now.steadyMs;
     return this.watched.flatMap((each) => [...this.lookAtHealth(each, now), ...this.lookAtProgress(each, now)]);
   }
 

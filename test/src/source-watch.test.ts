@@ -16,11 +16,18 @@ function watched() {
   let health: SourceHealth = { ok: true };
   source.health = () => health;
   const watch = new SourceWatch([source], { wallMs: baseMs, steadyMs: 0 });
-  /** What is told when it is looked at `seconds` after the start; the wall clock has been set back by an hour since. */
-  const at = (seconds: number, now: SourceHealth) => {
+  let lookedAt = 0;
+  /** What is told until `seconds` after the start, looked at every second (or not at all before); the wall clock has been set back by an hour. */
+  const at = (seconds: number, now: SourceHealth, held = false) => {
     health = now;
-    const told = watch.look({ wallMs: baseMs - 3_600_000 + seconds * 1_000, steadyMs: seconds * 1_000 });
-    return told.map(({ rule, activity, summary }) => `${rule} ${activity} ${summary}`);
+    const told: string[] = [];
+    lookedAt = held ? seconds - 1 : lookedAt;
+    while (lookedAt < seconds) {
+      lookedAt++;
+      const findings = watch.look({ wallMs: baseMs - 3_600_000 + lookedAt * 1_000, steadyMs: lookedAt * 1_000 });
+      told.push(...findings.map(({ rule, activity, summary }) => `${rule} ${activity} ${summary}`));
+    }
+    return told;
   };
   return { source, watch, at };
 }
@@ -28,11 +35,11 @@ function watched() {
 test('a source that is away for half a minute is a finding, once, and another word when it is back; a shorter while is none', () => {
   const { at, watch, source } = watched();
   const away = { ok: false, reason: 'broker gone' };
-  expect([at(1, away), at(29, away), at(30, { ok: true }), at(31, away), at(60, away)].flat()).toEqual([]);
-  expect(at(61, away)).toEqual(['streamgauge.source_failed open memory cannot be read for 30 s: broker gone']);
-  expect(at(90, away)).toEqual([]);
-  expect(at(100, { ok: true })).toEqual(['streamgauge.source_failed close over: memory is read again after 69 s']);
-  expect(at(200, { ok: true })).toEqual([]);
+  expect([at(10, { ok: true }), at(40, away), at(41, { ok: true }), at(71, away)].flat()).toEqual([]);
+  expect(at(72, away)).toEqual(['streamgauge.source_failed open memory cannot be read for 30 s: broker gone']);
+  expect(at(110, away)).toEqual([]);
+  expect(at(111, { ok: true })).toEqual(['streamgauge.source_failed close over: memory is read again after 69 s']);
+  expect(at(299, { ok: true })).toEqual([]);
   // One that was told is not told again when it gives up.
   at(300, away);
   const now = { wallMs: baseMs, steadyMs: 310_000 };
@@ -62,18 +69,25 @@ test('a source that hands in nothing for a minute although records wait stands s
   const { at, watch, source } = watched();
   const waits = { ok: true, lagRecords: 7 };
   expect([at(100, { ok: true, lagRecords: 0 }), at(150, waits)].flat()).toEqual([]);
-  watch.progressed(source, 151_000);
+  watch.progressed(source, 150_500);
   expect(at(210, waits)).toEqual([]);
   expect(watch.reasons()).toEqual([]);
-  expect(at(211, waits)).toEqual(['streamgauge.source_stalled open memory: 7 records wait, and none has come for 60 s']);
+  expect(at(211, waits)).toEqual(['streamgauge.source_stalled open memory: 7 records wait, and none has come for 61 s']);
   expect(watch.reasons()).toMatchObject([
     { reason: 'source_stalled', severity: 'failing', detail: expect.stringMatching(/^memory: 7 records wait/) },
   ]);
-  expect(at(250, waits)).toEqual([]);
-  watch.progressed(source, 260_000);
-  expect(at(261, waits)).toEqual(['streamgauge.source_stalled close over: memory goes on after 110 s']);
+  expect(at(259, waits)).toEqual([]);
+  watch.progressed(source, 259_500);
+  expect(at(260, waits)).toEqual(['streamgauge.source_stalled close over: memory goes on after 110 s']);
   expect(watch.reasons()).toEqual([]);
   expect(at(319, waits)).toEqual([]);
+});
+
+test('a source that could hand in nothing, because a sink was away and nobody looked, did not stand still', () => {
+  const { at } = watched();
+  const waits = { ok: true, lagRecords: 7 };
+  expect([at(30, waits), at(900, waits, true), at(959, waits)].flat()).toEqual([]);
+  expect(at(961, waits)).toHaveLength(1);
 });
 
 const rule = ruleOf('key: client.address\nmeasure: count\nwindow: { size: 60s, slide: 5s, lateness: 5s }\ndetect: { above: 4 }');
