@@ -2,15 +2,16 @@
 import { buildGroup, type GroupStages } from './build-group.ts';
 import { Counters, countBy } from './counters.ts';
 import { createDecoder, type DecodeOptions } from './decode/create-decoder.ts';
-import { type Decoder, type RejectReason, Rejects } from './decode/decoder.ts';
+import { type Decoder, Rejects } from './decode/decoder.ts';
 import { EventBatch, FieldPlan } from './decode/event-batch.ts';
-import { missingBeside } from './decode/reject-header.ts';
 import type { Finding, Score } from './detect/finding.ts';
 import { type RuleFailure, ruleErrorFinding } from './detect/rule-error.ts';
+import { EventTime, type EventTimeOptions } from './event-time.ts';
+import { Holes } from './holes.ts';
 import { compileKey } from './match/key.ts';
 import { type MatchIntake, RuleSet } from './match/rule-set.ts';
 import { readGroups, writeGroups } from './pipeline-state.ts';
-import { partitionKey, type RecordBatch, type SourceRecord } from './record.ts';
+import { partitionKey, type RecordBatch } from './record.ts';
 import type { Rule } from './rule.ts';
 import { groupRules, type RuleGroup } from './rule-group.ts';
 import { hashKeyOf, publishedHashKey } from './sketch/hash.ts';
@@ -26,16 +27,12 @@ import { WindowStage } from './window/window-stage.ts';
 
 const defaultMemoryBytes = 512 * 2 ** 20;
 
-export interface PipelineOptions {
+export interface PipelineOptions extends EventTimeOptions {
   /** 8 bytes that key every hash; the published ones where there are none. */
   readonly hashKey?: Uint8Array;
-  /** An event further ahead of its record's timestamp than this is set aside. Default 5 minutes. */
-  readonly futureSkewMs?: number;
   readonly decode?: Omit<DecodeOptions, 'plan'>;
   /** What the state of all rules may take. Default 512 MiB. */
   readonly memoryBytes?: number;
-  /** Only events of [fromMs, toMs) count; others are passed over. */
-  readonly span?: { readonly fromMs: number; readonly toMs: number };
   /** Gets a row for every evaluated window and key; every key is then judged at every close. */
   readonly score?: (score: Score) => void;
   /** Goes on counting in these, where it takes the place of another. */
@@ -63,11 +60,9 @@ export class Pipeline {
   private readonly windows: WindowStage;
   private readonly gaps: Gaps;
   private readonly intake: MatchIntake;
-  private readonly futureSkewMs: number;
-  private readonly fromMs: number;
-  private readonly toMs: number;
+  private readonly holes: Holes;
+  private readonly eventTime: EventTime;
   private findings: Finding[] = [];
-  private missingTold: SourceRecord | undefined;
   private started = false;
 
   constructor(rules: readonly Rule[], options: PipelineOptions = {}) {
@@ -84,9 +79,6 @@ export class Pipeline {
     );
     this.decoder = createDecoder({ ...options.decode, plan });
     this.events = new EventBatch(plan, this.hashKey);
-    this.futureSkewMs = options.futureSkewMs ?? 300_000;
-    this.fromMs = options.span?.fromMs ?? Number.NEGATIVE_INFINITY;
-    this.toMs = options.span?.toMs ?? Number.POSITIVE_INFINITY;
     const partitionName = (index: number) => this.watermark.name(index);
     const count = (counter: Record<string, number>, group: RuleGroup) => {
       for (const { id } of group.rules) countBy(counter, id);
@@ -103,6 +95,9 @@ export class Pipeline {
     };
     this.windows = new WindowStage(groups, keyedWindows, this.watermark, this.counters, failed);
     this.gaps = new Gaps(this.watermark, this.windows);
+    const { events, rejects, counters, gaps, watermark, windows } = this;
+    this.holes = new Holes({ events, rejects, counters, gaps, windows });
+    this.eventTime = new EventTime({ events, rejects, counters, gaps, watermark }, options);
     this.intake = {
       match: (match, key) => {
         // Costs nothing where nothing is thrown; what throws outside of windows and detectors belongs to no rule, and stops the process.
@@ -128,24 +123,22 @@ export class Pipeline {
     const partition = this.watermark.partition(name);
     const place = { partition, partitionHash: partitionHash(name), offset: 0, sampleHash: 0 };
     this.decode(batch);
-    const undecoded = this.rejects.recordIndexes.length;
-    let passed = 0;
+    this.holes.begin(batch, partition);
     for (let row = 0; row < this.events.length; row++) {
       const index = this.events.recordIndex[row];
-      while (passed < undecoded && this.rejects.recordIndexes[passed] < index) this.rejected(passed++, batch, partition);
       const record = batch.records[index];
-      if (record.headers !== undefined) this.missing(record, batch, partition);
-      if (!this.placeInTime(row, record, partition)) continue;
+      this.holes.before(index);
+      if (!this.eventTime.place(row, record, partition)) continue;
       // Before the event moves the watermark: what lies between it and the event before is not decided yet.
       this.gaps.close(partition, this.events.timeMs[row]);
-      if (this.events.lost[row] > 0) this.lost(row, partition);
+      if (this.events.lost[row] > 0) this.holes.lost(row);
       this.watermark.observe(partition, this.events.timeMs[row]);
       if (this.watermark.lowMs >= this.windows.nextDueMs) yield* this.close();
       place.offset = record.offset;
       place.sampleHash = sampleHash(place.partitionHash, record.offset);
       this.ruleSet.match(this.events, row, place, this.intake);
     }
-    while (passed < undecoded) this.rejected(passed++, batch, partition);
+    this.holes.end();
     return this.takeFindings();
   }
 
@@ -260,52 +253,6 @@ export class Pipeline {
     this.counters.records += batch.records.length;
     this.counters.events += this.events.length;
     for (const reason of this.rejects.reasons) countBy(this.counters.rejected, reason);
-  }
-
-  /** Gives an event without a time its record's (or the newest of its partition); sets a future-dated one aside. Returns false if the event does not count. */
-  private placeInTime(row: number, record: SourceRecord, partition: number): boolean {
-    const { timeMs } = this.events;
-    if (Number.isNaN(timeMs[row])) {
-      timeMs[row] = Number.isNaN(record.timestampMs) ? this.watermark.newest(partition) : record.timestampMs;
-      if (!Number.isFinite(timeMs[row])) return this.setAside(row, 'no_time', partition);
-      this.counters.timeFromRecord++;
-    } else if (timeMs[row] > record.timestampMs + this.futureSkewMs) {
-      this.counters.futureDated++;
-      return this.setAside(row, 'future_dated', partition);
-    }
-    return timeMs[row] >= this.fromMs && timeMs[row] < this.toMs;
-  }
-
-  private setAside(row: number, reason: 'no_time' | 'future_dated', partition: number): false {
-    this.rejects.add(this.events.recordIndex[row], reason);
-    countBy(this.counters.rejected, reason);
-    this.gaps.open(partition, this.events.records.dataset);
-    return false;
-  }
-
-  /** A record was dropped as undecodable: some event is missing here. Where there was nothing in it, nothing is. */
-  private rejected(place: number, batch: RecordBatch, partition: number): void {
-    const reason: RejectReason = this.rejects.reasons[place];
-    if (reason !== 'empty') this.gaps.open(partition, batch.dataset);
-    this.missing(batch.records[this.rejects.recordIndexes[place]], batch, partition);
-  }
-
-  /** Its sender said that more messages came with this record than did. Told once, however many rows it has. */
-  private missing(record: SourceRecord, { dataset }: RecordBatch, partition: number): void {
-    const missing = missingBeside(record);
-    if (missing === 0 || this.missingTold === record) return;
-    this.missingTold = record;
-    countBy(this.counters.losses, 'missing');
-    countBy(this.counters.lostRecords, 'missing', missing);
-    this.gaps.open(partition, dataset);
-  }
-
-  /** The sender says that messages were lost: the windows they may have belonged to must know. */
-  private lost(row: number, partition: number): void {
-    const { lost, lostSinceMs, timeMs, records } = this.events;
-    this.counters.lostUpstream += lost[row];
-    const sinceMs = Number.isNaN(lostSinceMs[row]) ? timeMs[row] : lostSinceMs[row];
-    this.windows.lost(records.dataset, partition, sinceMs, timeMs[row]);
   }
 
   /** Closes every pane that the watermark has passed. */
