@@ -1,17 +1,9 @@
 import type { Match } from '../match/match.ts';
 import { estimateFromHistogram, estimateFromRegisters, relativeError } from '../sketch/ertl-estimator.ts';
 import { ExactDistinct } from '../sketch/exact-distinct.ts';
+import { Frontiers } from '../sketch/frontiers.ts';
 import { PaneTokens } from '../sketch/pane-tokens.ts';
-import {
-  countRanks,
-  expireFrontier,
-  type Frontier,
-  foldPane,
-  frontierOf,
-  maxPanes,
-  newestPane,
-  raiseRegisters,
-} from '../sketch/pareto-hll.ts';
+import { countRanks, expireFrontier, foldPane, frontierOf, maxPanes, newestPane, raiseRegisters } from '../sketch/pareto-hll.ts';
 import { noBlock, Slab } from '../sketch/slab.ts';
 import { tokenOf } from '../sketch/token.ts';
 import { SnapshotError, type SnapshotReader, type SnapshotWriter } from '../snapshot.ts';
@@ -38,9 +30,7 @@ export class Distinct implements Measure {
   private readonly exact = new ExactDistinct(this.slab);
   private readonly paneTokens: PaneTokens;
   /** Dense slots; `exact` keeps the index here in place of a table. */
-  private frontiers: (Frontier | undefined)[] = [];
-  private freeFrontiers: number[] = [];
-  private frontierBytes = 0;
+  private readonly frontiers = new Frontiers();
   private readonly precision: number;
   private readonly windowPanes: number;
   private readonly registers: Uint8Array;
@@ -86,7 +76,7 @@ export class Distinct implements Measure {
     if (this.openIn(slot, firstPane, lastPane)) return this.provisional(slot, firstPane, lastPane);
     const id = this.exact.foreign(slot);
     if (id < 0) return this.exact.count(slot, firstPane, lastPane) || Number.NaN;
-    const frontier = this.frontiers[id] as Frontier;
+    const frontier = this.frontiers.get(id);
     if (newestPane(frontier) < firstPane) return Number.NaN;
     if (newestPane(frontier) <= lastPane) {
       countRanks(frontier, firstPane, this.precision, this.rankCounts);
@@ -112,9 +102,9 @@ export class Distinct implements Measure {
     const noneOpen = this.open.expire(slot, firstPane, this.releaseEntry);
     const id = this.exact.foreign(slot);
     if (id < 0) return this.exact.expire(slot, firstPane) === 0 && noneOpen;
-    const frontier = this.frontiers[id] as Frontier;
+    const frontier = this.frontiers.get(id);
     if (newestPane(frontier) >= firstPane) {
-      this.putFrontier(id, expireFrontier(frontier, firstPane, this.precision));
+      this.frontiers.replace(id, expireFrontier(frontier, firstPane, this.precision));
       return false;
     }
     this.dropFrontier(slot, id);
@@ -136,7 +126,7 @@ export class Distinct implements Measure {
     const entry = this.open.find(slot, pane);
     const id = this.exact.foreign(slot);
     this.registers.fill(0);
-    const inFrontier = id >= 0 && raiseRegisters(this.frontiers[id] as Frontier, pane, pane, this.precision, this.registers);
+    const inFrontier = id >= 0 && raiseRegisters(this.frontiers.get(id), pane, pane, this.precision, this.registers);
     if (inFrontier || (entry !== noBlock && this.paneTokens.isDense(entry))) {
       if (entry !== noBlock) this.paneTokens.raiseRegisters(entry, this.registers, this.tokens);
       out.u32(form.registers);
@@ -166,7 +156,7 @@ export class Distinct implements Measure {
   }
 
   bytes(): number {
-    return this.slab.bytes() + this.open.bytes() + this.exact.bytes() + this.frontiers.length * 8 + this.frontierBytes;
+    return this.slab.bytes() + this.open.bytes() + this.exact.bytes() + this.frontiers.bytes();
   }
 
   spareBytes(): number {
@@ -186,8 +176,7 @@ export class Distinct implements Measure {
     this.open.snapshot(out);
     this.exact.snapshot(out);
     this.slab.snapshot(out);
-    out.u32(this.frontiers.length);
-    for (const frontier of this.frontiers) out.array(frontier ?? new Uint32Array(0));
+    this.frontiers.snapshot(out);
   }
 
   restore(from: SnapshotReader): void {
@@ -198,22 +187,14 @@ export class Distinct implements Measure {
     this.open.restore(from);
     this.exact.restore(from);
     this.slab.restore(from);
-    const count = from.u32();
-    this.frontiers = [];
-    this.freeFrontiers = [];
-    this.frontierBytes = 0;
-    for (let id = 0; id < count; id++) {
-      const frontier = from.u32s();
-      this.putFrontier(id, frontier.length === 0 ? undefined : frontier);
-      if (frontier.length === 0) this.freeFrontiers.push(id);
-    }
+    this.frontiers.restore(from);
   }
 
   /** Folds one open pane into the closed state of its slot. */
   private fold(slot: number, entry: number): void {
     const pane = this.slab.chunks[entry >>> 16][entry & 0xffff];
     let id = this.exact.foreign(slot);
-    if (id >= 0 && newestPane(this.frontiers[id] as Frontier) + this.windowPanes <= pane) {
+    if (id >= 0 && newestPane(this.frontiers.get(id)) + this.windowPanes <= pane) {
       this.dropFrontier(slot, id);
       id = -1;
     }
@@ -222,12 +203,12 @@ export class Distinct implements Measure {
       return;
     }
     if (id < 0) id = this.promote(slot, pane - this.windowPanes + 1);
-    const frontier = this.frontiers[id] as Frontier;
+    const frontier = this.frontiers.get(id);
     this.registers.fill(0);
     this.paneTokens.raiseRegisters(entry, this.registers, this.tokens);
     const firstPane = Math.max(pane, newestPane(frontier)) - this.windowPanes + 1;
     // A pane that is late by more than a window shows in no window any more.
-    if (pane >= firstPane) this.putFrontier(id, foldPane(frontier, this.registers, pane, firstPane, this.precision));
+    if (pane >= firstPane) this.frontiers.replace(id, foldPane(frontier, this.registers, pane, firstPane, this.precision));
   }
 
   private foldExact(slot: number, entry: number, pane: number): void {
@@ -240,22 +221,14 @@ export class Distinct implements Measure {
   /** Makes a slot dense, from its tokens of `firstPane` and later; returns the number of its frontier. */
   private promote(slot: number, firstPane: number): number {
     const count = this.exact.collect(slot, firstPane);
-    const frontier = frontierOf(this.exact.tokens, this.exact.panes, count, this.precision);
-    const id = this.freeFrontiers.pop() ?? this.frontiers.length;
-    this.putFrontier(id, frontier);
+    const id = this.frontiers.add(frontierOf(this.exact.tokens, this.exact.panes, count, this.precision));
     this.exact.putForeign(slot, id);
     return id;
   }
 
   private dropFrontier(slot: number, id: number): void {
-    this.putFrontier(id, undefined);
-    this.freeFrontiers.push(id);
+    this.frontiers.drop(id);
     this.exact.clear(slot);
-  }
-
-  private putFrontier(id: number, frontier: Frontier | undefined): void {
-    this.frontierBytes += heldBytes(frontier) - heldBytes(this.frontiers[id]);
-    this.frontiers[id] = frontier;
   }
 
   /** The slot's oldest open pane up to `pane`. */
@@ -301,7 +274,7 @@ export class Distinct implements Measure {
     this.registers.fill(0);
     const id = this.exact.foreign(slot);
     if (id >= 0) {
-      raiseRegisters(this.frontiers[id] as Frontier, firstPane, lastPane, this.precision, this.registers);
+      raiseRegisters(this.frontiers.get(id), firstPane, lastPane, this.precision, this.registers);
     } else {
       const count = this.exact.collect(slot, firstPane);
       const frontier = frontierOf(this.exact.tokens, this.exact.panes, count, this.precision);
@@ -334,9 +307,4 @@ export class Distinct implements Measure {
     });
     return union;
   }
-}
-
-/** With what an array costs beside its words. */
-function heldBytes(frontier: Frontier | undefined): number {
-  return frontier === undefined ? 0 : frontier.byteLength + 120;
 }
