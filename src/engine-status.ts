@@ -8,6 +8,9 @@ import type { Sink } from './sink/sink.ts';
 import type { Drain } from './source/drain/http-drain.ts';
 import type { Source } from './source/source.ts';
 
+/** A healthy one of a GB takes a few seconds. */
+const lateCheckpointMs = 60_000;
+
 export interface Observed {
   readonly engine: Engine;
   readonly sources: readonly Source[];
@@ -34,6 +37,7 @@ export function statusOf({ engine, sources, sinks, reasons }: Observed): Status 
       ...spentBudgets(engine.pipeline),
       ...failedRules(engine.pipeline),
       ...engine.sourceWatch.reasons(),
+      ...lateCheckpoint(engine.checkpointingForMs),
       ...(reasons?.() ?? []),
     ],
   };
@@ -70,6 +74,15 @@ export function metricsOf({ engine, drains }: Observed): MetricsInput {
     }),
     drains: () => drains,
   };
+}
+
+/** Batches go on meanwhile, and what they bring is read again if the process ends. */
+function lateCheckpoint(forMs: number): HealthReason[] {
+  if (forMs < lateCheckpointMs) return [];
+  const detail =
+    `a checkpoint has been under way for ${Math.round(forMs / 1000)} s: nothing is committed until it is saved; ` +
+    'look whether the state folder (or the topic of `state.kafka`) can be written, and whether a sink is away';
+  return [{ reason: 'checkpoint_late', severity: 'degraded', detail }];
 }
 
 /** Groups whose memory is spent: keys found no place in the newest window. */

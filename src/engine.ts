@@ -94,6 +94,8 @@ export class Engine {
   private dirty = false;
   private rebuild: Rebuild | undefined;
   private checkpointing: Promise<void> = Promise.resolve();
+  /** By the steady clock; NaN while none is under way. */
+  private checkpointBeganMs = Number.NaN;
   /** Those of the last checkpoint; its save has ended when the next one begins. */
   private readonly copies = new SnapshotCopies();
   private stopping = false;
@@ -164,6 +166,11 @@ export class Engine {
   /** Bytes of the last checkpoint. */
   get lastSave(): SaveSize | undefined {
     return this.parts.checkpoints?.lastSave;
+  }
+
+  /** How long the checkpoint that is under way has been; 0 where none is. */
+  get checkpointingForMs(): number {
+    return Number.isNaN(this.checkpointBeganMs) ? 0 : this.steadyClock() - this.checkpointBeganMs;
   }
 
   /** Asks `run` to shut down; returns at once. */
@@ -401,7 +408,11 @@ export class Engine {
    * order. One checkpoint at a time; the last one waits for the one under way.
    */
   private checkpoint(): Promise<void> {
-    const done = this.checkpointing.then(() => this.checkpointNow());
+    const done = this.checkpointing
+      .then(() => this.checkpointNow())
+      .finally(() => {
+        this.checkpointBeganMs = Number.NaN;
+      });
     this.checkpointing = done.catch((error: unknown) => this.fail(error));
     return done;
   }
@@ -409,7 +420,7 @@ export class Engine {
   private async checkpointNow(): Promise<void> {
     const { checkpoints, sources, clock } = this.parts;
     let taken: Checkpoint | undefined;
-    const beganMs = clock();
+    this.checkpointBeganMs = this.steadyClock();
     await this.inTurn(async () => {
       if (checkpoints === undefined || !this.dirty || this.rebuild !== undefined) return;
       const state = await inSlices(this.pipeline.snapshotInSlices(this.copies));
@@ -421,7 +432,7 @@ export class Engine {
     await checkpoints.save(taken);
     this.checkpointsSaved++;
     this.lastCheckpointMs = clock();
-    this.lastCheckpointTookMs = this.lastCheckpointMs - beganMs;
+    this.lastCheckpointTookMs = this.steadyClock() - this.checkpointBeganMs;
     for (const source of sources) await source.commit(positions);
   }
 

@@ -4,7 +4,9 @@ import { Pipeline } from '../../processors/pipeline.ts';
 import { SnapshotWriter } from '../../processors/snapshot.ts';
 import { CheckpointError } from '../../src/checkpoint/checkpoint.ts';
 import { Engine, type EngineOptions, type EngineParts } from '../../src/engine.ts';
+import { statusOf } from '../../src/engine-status.ts';
 import { DependencyError } from '../../src/errors.ts';
+import { healthReport } from '../../src/http/health.ts';
 import { batchesOf } from '../support/events.ts';
 import { MemoryCheckpoints, MemorySink, MemorySource } from '../support/memory.ts';
 import { ruleOf } from '../support/rules.ts';
@@ -196,16 +198,25 @@ test('while a checkpoint is being saved batches go on; the commit waits for it, 
     await save(checkpoint);
   };
   const source = new MemorySource(batches, log);
+  let nowMs = baseMs;
+  const parts = { sources: [source], sinks: [new MemorySink()], checkpoints, clock: () => nowMs };
+  const { engine } = engineOf(parts);
+  const late = () => healthReport(statusOf({ engine, ...parts, drains: [] })).reasons.map(({ reason, detail }) => `${reason}: ${detail}`);
   source.run = async (_, into) => {
     await into.batch(batches[0]);
     const revoked = into.revoked([]);
     await begun;
+    expect(late()).toEqual([]);
+    nowMs += 75_000;
+    expect(late()).toEqual([expect.stringMatching(/^checkpoint_late: a checkpoint has been under way for 75 s: nothing is committed/)]);
     for (const batch of batches.slice(1)) await into.batch(batch);
     log.push('read all');
     release();
     await revoked;
   };
-  await engineOf({ sources: [source], sinks: [new MemorySink()], checkpoints }).engine.run();
+  await engine.run();
+  expect(late()).toEqual([]);
+  expect(engine.lastCheckpointTookMs).toBe(0);
   expect(log).toEqual(['read all', 'checkpoint 50', 'commit 50', 'checkpoint 200', 'commit 200']);
 });
 
