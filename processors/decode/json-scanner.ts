@@ -77,7 +77,8 @@ export class JsonScanner {
     if (byte === 34) {
       const after = afterString(bytes, from + 1, end);
       if (after !== odd && targets !== undefined) writer.putBytes(targets, bytes, from + 1, after - 1);
-      return after;
+      // What has shown itself as an envelope need not be walked to its end.
+      return writer.isEnvelope ? odd : after;
     }
     if (byte === 45 || (byte >= 48 && byte <= 57)) {
       const after = afterNumber(bytes, from, end);
