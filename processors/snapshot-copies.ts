@@ -7,7 +7,10 @@ export class SnapshotCopies {
   /** By the memory that was copied, then by the place in it; goes with that memory. */
   private readonly bySource = new WeakMap<ArrayBufferLike, Map<number, Uint8Array>>();
 
-  /** A copy of these bytes. What was handed out for the same place before is no longer valid if it is another object. */
+  /**
+   * A copy of these bytes. What an earlier snapshot was handed out for the same place is no longer valid if it is another object. Arrays of
+   * one snapshot may begin at the same place of the same memory: they hold the same.
+   */
   of(bytes: Uint8Array): Uint8Array {
     let copies = this.bySource.get(bytes.buffer);
     if (copies === undefined) {

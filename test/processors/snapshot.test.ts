@@ -161,6 +161,20 @@ test('with the copies of the snapshot before, the same parts are the same object
   expect(Buffer.from(joined(take(90_000))).equals(joined(written))).toBe(true);
 });
 
+test('arrays that begin at the same place of the same memory do not overwrite each other', () => {
+  const copies = new SnapshotCopies();
+  const memory = bytes(50_000, 3);
+  for (const lengths of [
+    [50_000, 40_000],
+    [30_000, 50_000],
+  ]) {
+    const out = new PartsWriter(copies);
+    for (const length of lengths) out.array(memory.subarray(0, length));
+    const from = new SnapshotReader(whole(out.parts()));
+    for (const length of lengths) expect(Buffer.from(from.u8s()).equals(memory.subarray(0, length))).toBe(true);
+  }
+});
+
 test('a snapshot over the copies of those before it is the snapshot, whatever came in between', () => {
   const rules = ['{ distinct: user.id }', '{ quantile: { of: n, q: 0.9, sketch: histogram } }'].map((measure, i) =>
     ruleOf(`id: rule_${i}\nkey: client.address\nmeasure: ${measure}\nwindow: { size: 60s, slide: 20s }\ndetect: { above: ${40 + i} }`),
