@@ -35,6 +35,9 @@ function logger(level: string): Logger {
   return pino({ level, hooks: { streamWrite: (line) => secrets.mask(line) } }, pino.destination(2));
 }
 
+/** After a run has shut down. */
+const lingerMs = 10_000;
+
 const program = new Command('streamgauge')
   .description('Reads log streams, keeps sliding windows per key, and says when one rises in a way it never does.')
   .version(packageVersion())
@@ -49,7 +52,12 @@ program
   .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
     const config = await configOf(file);
     const version = { version: packageVersion(), ...buildOf() };
-    await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => configOf(file) });
+    try {
+      await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => configOf(file) });
+    } finally {
+      // A client that still tries to leave a broker which is away would keep the process; nobody waits for it.
+      setTimeout(() => process.exit(), lingerMs).unref();
+    }
   });
 
 demoCommand(program, logger, stop.signal);

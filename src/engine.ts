@@ -176,6 +176,7 @@ export class Engine {
   /** Asks `run` to shut down; returns at once. */
   stop(): void {
     this.stopping = true;
+    for (const sink of this.parts.sinks) sink.stopWaiting?.();
     this.wakeStopped();
   }
 

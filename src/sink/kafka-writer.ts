@@ -1,5 +1,6 @@
 /** Writes messages to one topic, in order and acknowledged by every in-sync replica; sits an outage out until a deadline. */
 import type { Kafka, Message } from 'kafkajs';
+import { DependencyError } from '../errors.ts';
 import {
   connectForMsDefault,
   createKafka,
@@ -36,6 +37,7 @@ export class KafkaWriter {
   #last: Promise<void> = Promise.resolve();
   #retries = 0;
   #told = false;
+  #waits = true;
   #problem: string | undefined;
 
   /** @param what is written, for messages: `findings`. Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read, a UsageError if the driver cannot be had. */
@@ -72,7 +74,13 @@ export class KafkaWriter {
     return done;
   }
 
+  /** Whatever fails from now on rejects after the attempt under way. */
+  stopWaiting(): void {
+    this.#waits = false;
+  }
+
   async close(): Promise<void> {
+    this.stopWaiting();
     await this.#last;
     await this.#drop();
   }
@@ -126,7 +134,13 @@ export class KafkaWriter {
 
   async #persist(tried: string, forMs: number, attempt: () => Promise<void>): Promise<void> {
     try {
-      await persist(this.#options, tried, forMs, attempt, (error) => {
+      let failed = false;
+      const unlessStopped = () => {
+        if (!failed || this.#waits) return attempt();
+        throw new DependencyError(this.#problem ?? `could not ${tried}`);
+      };
+      await persist(this.#options, tried, forMs, unlessStopped, (error) => {
+        failed = true;
         this.#retries++;
         this.#problem = kafkaError(this.#options, tried, error).message;
       });

@@ -101,6 +101,10 @@ export class KafkaSink implements Sink {
     });
   }
 
+  stopWaiting(): void {
+    this.#writer.stopWaiting();
+  }
+
   async close(): Promise<void> {
     await this.#writer.close();
     await this.#tail.close().catch(() => undefined);

@@ -21,6 +21,8 @@ export interface Sink {
    * when it comes again. Left out by a sink that cannot tell.
    */
   recall?(sinceMs: number): Promise<void>;
+  /** The process is stopping: what fails from now on rejects, and no outage is sat out any longer. */
+  stopWaiting?(): void;
   close(): Promise<void>;
   health(): SinkHealth;
 }

@@ -46,6 +46,7 @@ export class Plant {
   readonly #producer: Producer;
   #feeding: Promise<void> | undefined;
   #fed = true;
+  #disposed = false;
   /** How often committed offsets were held against the checkpoint. */
   offsetChecks = 0;
   /** Commits that were ahead of it, or behind it at the end. */
@@ -127,7 +128,8 @@ export class Plant {
       try {
         await this.#producer.send({ topic: this.topic, messages });
         return;
-      } catch {
+      } catch (error) {
+        if (this.#disposed) throw error;
         await sleep(200);
         await this.#producer.connect().catch(() => undefined);
       }
@@ -209,6 +211,7 @@ export class Plant {
 
   async dispose(): Promise<void> {
     this.#fed = true;
+    this.#disposed = true;
     await this.#feeding?.catch(() => undefined);
     await this.#producer.disconnect().catch(() => undefined);
     await rm(this.cwd, { recursive: true, force: true });
