@@ -37,14 +37,21 @@ export class Connections {
     this.max = max;
   }
 
-  watch(server: Server): void {
+  /** From now on; returns the server. Several may share the limit. */
+  watch(server: Server): Server {
     server.on('connection', (socket: Socket) => this.opened(socket));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.clientError(error, socket));
     // Before the handler: an answer may be over by the time that returns.
     server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => this.asked(request, response));
+    return server;
+  }
+
+  endAll(): void {
+    for (const socket of this.standings.keys()) socket.destroy();
   }
 
   /** Node's `clientError`: what came is no request, or did not come in time. */
-  clientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  private clientError(error: NodeJS.ErrnoException, socket: Socket): void {
     const standing = this.standings.get(socket);
     if (standing?.refused) return;
     if (standing !== undefined) standing.refused = true;

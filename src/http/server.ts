@@ -1,4 +1,5 @@
 /** The one HTTP server: drains, health, metrics, version, and what else is mounted. Its limits are what stands between a hostile client and the rest. */
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { DependencyError } from '../errors.ts';
 import { Connections } from './connections.ts';
@@ -48,20 +49,12 @@ export function createServer(options: ServerOptions): FastifyInstance {
     ...(options.log === undefined ? { logger: false } : { loggerInstance: options.log }),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.maxBodyBytes ?? 64 * 1024,
-    requestTimeout: limits.requestTimeoutMs ?? 30_000,
-    connectionTimeout: limits.connectionTimeoutMs ?? 60_000,
-    keepAliveTimeout: limits.keepAliveMs ?? 170_000,
-    clientErrorHandler: (error, socket) => connections.clientError(error, socket),
-    http: {
-      headersTimeout: limits.headersTimeoutMs ?? 10_000,
-      maxHeaderSize: limits.maxHeaderBytes ?? 16 * 1024,
-      // How exactly the two timeouts are kept; Node's default of 30 s would triple them.
-      connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs ?? 1000, limits.requestTimeoutMs ?? 1000),
-    },
+    // `localhost` is two addresses, each with a server of its own: all of them are made here, so that the limits hold for both.
+    serverFactory: (handler) => connections.watch(httpServer(handler, limits)),
+    clientErrorHandler: () => {},
   }) as unknown as FastifyInstance;
-  connections.watch(app.server);
   // Without an end to it a client that does not read its answers would keep the process from ending.
-  app.addHook('preClose', async () => void setTimeout(() => app.server.closeAllConnections(), limits.closeMs ?? 6000).unref());
+  app.addHook('preClose', async () => void setTimeout(() => connections.endAll(), limits.closeMs ?? 6000).unref());
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0];
     const allowed = (['GET', 'POST'] as const).filter((method) => app.hasRoute({ method, url: path }));
@@ -83,6 +76,22 @@ export function createServer(options: ServerOptions): FastifyInstance {
   registerVersion(app, options.version);
   for (const mount of options.mounts ?? []) mount.register(app);
   return app;
+}
+
+function httpServer(handler: RequestListener, limits: ServerLimits): Server {
+  const server = createHttpServer(
+    {
+      headersTimeout: limits.headersTimeoutMs ?? 10_000,
+      requestTimeout: limits.requestTimeoutMs ?? 30_000,
+      keepAliveTimeout: limits.keepAliveMs ?? 170_000,
+      maxHeaderSize: limits.maxHeaderBytes ?? 16 * 1024,
+      // How exactly the timeouts are kept; Node's default of 30 s would triple them.
+      connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs ?? 1000, limits.requestTimeoutMs ?? 1000),
+    },
+    handler,
+  );
+  server.setTimeout(limits.connectionTimeoutMs ?? 60_000);
+  return server;
 }
 
 /** Starts to listen and returns the address, `http://127.0.0.1:8080`. Rejects with a `DependencyError` if the port cannot be had. */

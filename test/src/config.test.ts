@@ -303,6 +303,8 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ['sources: [{ drain: { to: kafka } }]', 'sources[0].drain.to: expected engine, or {kafka: topic}'],
   ['sources: [{ drain: { rate: 10MB } }]', 'sources[0].drain.rate: expected bytes a second such as 10MB/s, found "10MB"'],
   ['sources: [{ drain: { rate: 0B/s } }]', 'sources[0].drain.rate: expected bytes a second'],
+  ['http: { maxConnections: 0 }', 'http.maxConnections: expected a whole number from 1 to 65535, found 0'],
+  ['http: { timeout: 0s }', 'http.timeout: expected a duration above zero'],
   ['sources: [{ drain: { maxBody: 65MiB } }]', 'sources[0].drain.maxBody: expected a size from 1kB to 64MiB'],
   ['sources: [{ file: { path: x, format: jsn } }]', 'sources[0].file.format: expected one of auto, json', 'did you mean "json"?'],
   ['a: 1\na: 2', 'c.yaml:2: expected every key once in a map'],

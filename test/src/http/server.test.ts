@@ -1,4 +1,6 @@
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import type { FastifyInstance } from 'fastify';
 import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -144,6 +146,31 @@ describe('the server', () => {
     expect(metrics?.body).toContain('streamgauge_http_refusals_total{reason="crowded_out"} 2');
     expect(metrics?.body).toContain('streamgauge_http_refusals_total{reason="too_many_connections"} 1');
     for (const client of [sender, newer, newest, scraper]) client.close();
+  });
+
+  test('holds its limits on each address of a name', async () => {
+    const app = createServer({
+      status,
+      metrics: { counters: () => new Counters() },
+      version,
+      limits: { maxConnections: 1, headersTimeoutMs: 300 },
+    });
+    open.push(app);
+    const port = portOf(await listen(app, 'localhost', 0));
+    for (const { address } of app.addresses() as AddressInfo[]) {
+      const garbage = connect({ host: address, port });
+      garbage.end('rubbish\r\n\r\n');
+      expect(String(await text(garbage)), address).toMatch(/^HTTP\/1\.1 400 /);
+      const idle = connect({ host: address, port });
+      await once(idle, 'connect');
+      const next = connect({ host: address, port });
+      next.write(head('GET /metrics HTTP/1.1', { Connection: 'close' }));
+      await Promise.all([once(idle.resume(), 'close'), text(next)]);
+    }
+    const metrics = await (await fetch(`http://localhost:${port}/metrics`)).text();
+    const addresses = app.addresses().length;
+    expect(metrics).toContain(`streamgauge_http_refusals_total{reason="bad_request"} ${addresses}`);
+    expect(metrics).toMatch(/reason="crowded_out"} [1-9]/);
   });
 
   test('answers a request that was whole before it says that the bytes behind it are none', async () => {
