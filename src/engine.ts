@@ -16,7 +16,6 @@ import type { Rejects } from '../processors/decode/decoder.ts';
 import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
-import { whole } from '../processors/slices.ts';
 import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
 import { SnapshotCopies } from '../processors/snapshot-copies.ts';
 import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint/checkpoint.ts';
@@ -98,6 +97,8 @@ export class Engine {
   private checkpointBeganMs = Number.NaN;
   /** Those of the last checkpoint; its save has ended when the next one begins. */
   private readonly copies = new SnapshotCopies();
+  /** Partitions that were found while a reload wrote the state down: it may have passed their place. */
+  private announced: string[] | undefined;
   private stopping = false;
   private begun = false;
   private failure: unknown;
@@ -188,10 +189,16 @@ export class Engine {
     return this.turn.run(async () => {
       if (this.failure !== undefined) throw this.failure;
       const next = make(this.pipeline);
-      const fresh = next.restore(whole(this.pipeline.snapshotInSlices()));
-      this.pipeline = next;
-      this.dirty = true;
-      return fresh;
+      this.announced = [];
+      try {
+        const fresh = next.restore(await inSlices(this.pipeline.snapshotInSlices()));
+        next.partitions(this.announced);
+        this.pipeline = next;
+        this.dirty = true;
+        return fresh;
+      } finally {
+        this.announced = undefined;
+      }
     });
   }
 
@@ -249,6 +256,7 @@ export class Engine {
   /** These partitions are waited for until they have been silent for long enough. */
   private expect(keys: readonly string[]): void {
     this.pipeline.partitions(keys);
+    this.announced?.push(...keys);
     for (const key of keys) this.idleness.seen(key, this.steadyClock());
   }
 

@@ -15,7 +15,8 @@ const joins = ruleOf(`id: joins\n${text}detect: { above: 6 }`);
 const events = Array.from({ length: 40 }, (_, i) => ({ timeMs: baseMs + i * 1_000, 'client.address': '192.0.2.1' }));
 
 /** Runs the events in batches of three; before some of them, something is done to the engine, as it would be from outside. */
-async function run(between: Readonly<Record<number, (engine: Engine) => Promise<unknown>>>) {
+async function run(between: Readonly<Record<number, (engine: Engine, into: RecordIntake) => Promise<unknown>>>) {
+  let whileRead = 0;
   const sink = new MemorySink();
   const source = new MemorySource([]);
   const engine = new Engine(
@@ -26,12 +27,13 @@ async function run(between: Readonly<Record<number, (engine: Engine) => Promise<
     for (const [index, batch] of batchesOf(events, 3).entries()) {
       const handed = into.batch(batch);
       // While the batch is under way: the reload waits for it.
-      const done = between[index]?.(engine);
+      const done = between[index]?.(engine, into);
       await Promise.all([handed, done]);
     }
+    whileRead = sink.findings.length;
   };
   await engine.run();
-  return { engine, findings: sink.findings };
+  return { engine, findings: sink.findings, whileRead };
 }
 
 test('a pipeline is replaced between two batches; who asks for health and metrics sees the new one, counting on', async () => {
@@ -66,4 +68,21 @@ test('one that cannot be made, or cannot take the state over, changes nothing, a
   expect(reasons).toEqual(['a window too long', 'none of mine']);
   expect(findings).toEqual(undisturbed.findings);
   expect(engine.pipeline).not.toBe(foreign);
+});
+
+test('a partition that is found while a reload is under way is waited for after it', async () => {
+  const reload = (running: Engine) => running.reload(({ counters }) => new Pipeline([stays, joins], { counters }));
+  expect((await run({ 0: reload })).whileRead).toBeGreaterThan(0);
+  const { whileRead, findings } = await run({
+    0: async (running, into) => {
+      // Once the batch has gone through, the reload has the turn: the state is being written down, or is about to be.
+      while (running.pipeline.counters.records === 0) await new Promise((resolve) => setImmediate(resolve));
+      const done = reload(running);
+      into.partitions(['logs/9']);
+      await done;
+    },
+  });
+  // Nothing has come of it, so nothing is decided before the end of all input.
+  expect(whileRead).toBe(0);
+  expect(findings).not.toEqual([]);
 });
