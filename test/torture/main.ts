@@ -45,9 +45,11 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     await resume(torture, { driver: best, keys: 100_000, times: 10 }),
     ...(best === 'kafkajs' ? [] : [await resume(torture, { driver: 'kafkajs', keys: 100_000, times: 2 })]),
   ],
-  // Beside the others, which it mostly waits for; so it has a broker of its own, that nobody ends.
   loki: async (torture) => [await lokiAway(torture, { driver: best, awayMs: Number(process.env.TORTURE_LOKI_AWAY_MS ?? 600_000) })],
 };
+
+/** They mostly wait, so they run beside each other, each lane with a broker of its own. */
+const lanes: readonly (readonly string[])[] = [['kills', 'resume', 'disk'], ['eager', 'embedded', 'sigterm', 'broker', 'clock'], ['loki']];
 
 /** On one broker, one after the other. What a scenario cannot go on with is a failure of it, and the next one runs. */
 async function inTurn(names: readonly string[], seed: number): Promise<(Report | Failure)[]> {
@@ -94,16 +96,14 @@ async function main(): Promise<void> {
   console.log(`${machine()}; seed ${seed}`);
   const names = positionals.length > 0 ? positionals : Object.keys(scenarios);
   const reports = (
-    await Promise.all([
-      inTurn(
-        names.filter((name) => name !== 'loki'),
-        seed,
+    await Promise.all(
+      lanes.map((lane) =>
+        inTurn(
+          lane.filter((name) => names.includes(name)),
+          seed,
+        ),
       ),
-      inTurn(
-        names.filter((name) => name === 'loki'),
-        seed,
-      ),
-    ])
+    )
   ).flat();
   const whole = reports.filter((report): report is Report => !('failure' in report));
   const sum = (of: (report: Report) => number) => whole.reduce((total, report) => total + of(report), 0);
