@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesIn, type Snapshot } from '../../processors/snapshot.ts';
 import { DependencyError } from '../errors.ts';
+import { inSlices } from '../in-slices.ts';
 import type { Checkpoint, CheckpointStore, SaveSize } from './checkpoint.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { newestWhole, type Place, readable } from './newest.ts';
 import { Packs, type StoredPart } from './packs.ts';
-import { hashedParts, type Part, refLists, stateBehind } from './parts.ts';
+import { type Part, PartHasher, refLists, stateBehind } from './parts.ts';
 
 export interface LocalCheckpointOptions {
   /** The state folder; made where it is missing. */
@@ -38,6 +39,7 @@ class LocalCheckpoints implements CheckpointStore {
   private readonly retryDelaysMs: readonly number[];
   private readonly place: Place;
   private readonly packs: Packs;
+  private readonly hasher = new PartHasher();
   /** Number of the newest file, whole or not; undefined until one was saved. */
   private newest: number | undefined;
   /** Numbers of files that are not to be kept as the one before: damaged. */
@@ -89,7 +91,7 @@ class LocalCheckpoints implements CheckpointStore {
   }
 
   private async saveWithRetry({ positions, marks, state }: Checkpoint): Promise<void> {
-    const parts = await hashedParts(state.filter(({ length }) => length > 0));
+    const parts = await this.hasher.parts(state.filter(({ length }) => length > 0));
     const lists = await refLists(parts);
     const manifest = { identity: this.options.identity, positions, marks, stateBytes: bytesIn(state), lists };
     for (let attempt = 0; ; attempt++) {
@@ -112,7 +114,7 @@ class LocalCheckpoints implements CheckpointStore {
     await mkdir(this.options.dir, { recursive: true });
     const before = await this.numbers();
     const number = Math.max(this.newest ?? 0, ...before) + 1;
-    const { fresh, packs } = this.packs.plan(parts);
+    const { fresh, packs } = await inSlices(this.packs.plan(parts));
     const written = await this.packs.write(fresh);
     const all = [...packs, ...written.packs];
     const bytes = encodeManifest({ ...manifest, packs: all, number });

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Slices } from '../../processors/slices.ts';
 import { DependencyError } from '../errors.ts';
 import { hashBytes, type Part, type PartRef } from './parts.ts';
 
@@ -34,17 +35,24 @@ export class Packs {
   }
 
   /** Which of these parts have to be written, each once, and the packs that the others lie in. */
-  plan(parts: readonly Part[]): { readonly fresh: Part[]; readonly packs: number[] } {
-    const unique = new Map(parts.map((part) => [part.hash, part]));
+  *plan(parts: readonly Part[]): Slices<{ readonly fresh: Part[]; readonly packs: number[] }> {
+    const unique = new Map<string, Part>();
     const wanted = new Map<number, number>();
-    for (const { hash, length } of unique.values()) {
-      const pack = this.#packOf.get(hash);
-      if (pack !== undefined) wanted.set(pack, (wanted.get(pack) ?? 0) + length);
+    for (const part of parts) {
+      if (unique.has(part.hash)) continue;
+      unique.set(part.hash, part);
+      const pack = this.#packOf.get(part.hash);
+      if (pack !== undefined) wanted.set(pack, (wanted.get(pack) ?? 0) + part.length);
+      yield;
     }
     const kept = [...wanted].filter(([pack, bytes]) => 2 * bytes >= (this.#bytesOf.get(pack) ?? 0)).sort((a, b) => b[1] - a[1]);
     if (kept.length > mostPacks) kept.length = mostPacks / 2;
     const packs = kept.map(([pack]) => pack);
-    const fresh = [...unique.values()].filter(({ hash }) => !packs.includes(this.#packOf.get(hash) ?? -1));
+    const fresh: Part[] = [];
+    for (const part of unique.values()) {
+      if (!packs.includes(this.#packOf.get(part.hash) ?? -1)) fresh.push(part);
+      yield;
+    }
     return { fresh, packs };
   }
 

@@ -26,42 +26,41 @@ const shortBytes = 16 * 1024;
 const threadBytes = 4 * 2 ** 20;
 const thread = new HashThread();
 
-/** A part that is handed in again is what it was: nobody changes one. */
-const known = new WeakMap<Uint8Array, Part>();
+/** Hashes the parts of one state after the other; what is handed in again, the same object, is known from the time before. */
+export class PartHasher {
+  #last: ReadonlyMap<Uint8Array, Part> = new Map();
 
-/** Hashes each part once for all times that it is handed in; where there is much to hash, in another thread. */
-export async function hashedParts(snapshot: Snapshot): Promise<Part[]> {
-  const fresh = [...new Set(snapshot.filter((bytes) => !known.has(bytes)))];
-  // Others would have to be copied first.
-  const long = fresh.filter(({ buffer, length }) => length > shortBytes && buffer instanceof SharedArrayBuffer);
-  if (bytesIn(long) >= threadBytes) {
+  /** In order. Where there is much to hash, another thread does it; the rest takes place in slices. */
+  async parts(snapshot: Snapshot): Promise<Part[]> {
+    // Others would have to be copied first.
+    const long = snapshot.filter(
+      (bytes) => bytes.length > shortBytes && bytes.buffer instanceof SharedArrayBuffer && !this.#last.has(bytes),
+    );
     // Where there can be no thread, what is not hashed there is hashed here.
-    const digests = await thread.digests(long).catch(() => []);
-    digests.forEach((digest, index) => {
-      remember(long[index], Buffer.from(digest));
-    });
+    const digests = bytesIn(long) >= threadBytes ? await thread.digests(long).catch(() => []) : [];
+    return inSlices(this.#assemble(snapshot, new Map(digests.map((digest, index) => [long[index], digest]))));
   }
-  await inSlices(hashHere(fresh));
-  return snapshot.map((bytes) => known.get(bytes) ?? remember(bytes, sha256(bytes)));
-}
 
-/** Those that are not known yet, here. */
-function* hashHere(parts: Snapshot): Slices<void> {
-  for (const bytes of parts) {
-    if (known.has(bytes)) continue;
-    remember(bytes, sha256(bytes));
-    yield;
+  *#assemble(snapshot: Snapshot, digests: ReadonlyMap<Uint8Array, Uint8Array>): Slices<Part[]> {
+    const seen = new Map<Uint8Array, Part>();
+    const parts: Part[] = [];
+    for (const bytes of snapshot) {
+      const part = this.#last.get(bytes) ?? seen.get(bytes) ?? partOf(bytes, digests.get(bytes));
+      seen.set(bytes, part);
+      parts.push(part);
+      yield;
+    }
+    this.#last = seen;
+    return parts;
   }
 }
 
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest();
+export function hashedParts(snapshot: Snapshot): Promise<Part[]> {
+  return new PartHasher().parts(snapshot);
 }
 
-function remember(bytes: Uint8Array, digest: Buffer): Part {
-  const part = { hash: digest.toString('latin1'), length: bytes.length, bytes };
-  known.set(bytes, part);
-  return part;
+function partOf(bytes: Uint8Array, digest: Uint8Array = createHash('sha256').update(bytes).digest()): Part {
+  return { hash: Buffer.from(digest).toString('latin1'), length: bytes.length, bytes };
 }
 
 /** The refs of all parts in order, as lists that are stored as parts too: a manifest names only those, so it stays small. */

@@ -21,7 +21,7 @@ import {
 import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
 import { newestWhole, type Place } from './newest.ts';
-import { hashedParts, type PartRef, refLists, refsOf, stateBehind } from './parts.ts';
+import { PartHasher, type PartRef, refLists, refsOf, stateBehind } from './parts.ts';
 import { slotOf, TopicRecords } from './topic-records.ts';
 
 export interface TopicCheckpointOptions extends KafkaConnection {
@@ -50,6 +50,7 @@ class TopicCheckpoints implements CheckpointStore {
   readonly #writer: KafkaWriter;
   readonly #kafka: Kafka;
   readonly #tail: TopicTail;
+  readonly #hasher = new PartHasher();
   readonly #name = `${hostname()}, process ${process.pid}, ${randomBytes(4).toString('hex')}`;
   /** Hashes of the parts that the topic holds. */
   readonly #stored = new Set<string>();
@@ -136,7 +137,7 @@ class TopicCheckpoints implements CheckpointStore {
 
   async #saveNow({ positions, marks, state }: Checkpoint): Promise<void> {
     if (!this.#loaded) await this.load();
-    const parts = await hashedParts(state.filter(({ length }) => length > 0));
+    const parts = await this.#hasher.parts(state.filter(({ length }) => length > 0));
     const lists = await refLists(parts);
     const all = [...parts, ...lists];
     await this.#mustBeAlone();
