@@ -2,11 +2,17 @@
  * The connections of the server: how many there may be, which one goes when another comes, and what is said to a client whose bytes are no
  * request. A connection that has brought nothing may not keep out one that will: the limit takes those away first.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** Why a connection was ended, or not taken, without a request that anything answered. */
-export type Refusal = 'bad_request' | 'slow' | 'headers_too_large' | 'gone' | 'crowded_out' | 'too_many_connections';
+export type Refusal = 'bad_request' | 'slow' | 'headers_too_large' | 'gone' | 'pipelined' | 'crowded_out' | 'too_many_connections';
+
+/**
+ * Requests of one connection that may wait for their answers. Senders wait for each; Node hands in all that one packet holds, a thousand small
+ * ones, before anybody else has a turn.
+ */
+const maxUnderWay = 256;
 
 interface Standing {
   /** Requests that have no whole answer yet. */
@@ -25,6 +31,7 @@ export class Connections {
     slow: 0,
     headers_too_large: 0,
     gone: 0,
+    pipelined: 0,
     crowded_out: 0,
     too_many_connections: 0,
   };
@@ -41,9 +48,14 @@ export class Connections {
   watch(server: Server): Server {
     server.on('connection', (socket: Socket) => this.opened(socket));
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.clientError(error, socket));
-    // Before the handler: an answer may be over by the time that returns.
-    server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => this.asked(request, response));
     return server;
+  }
+
+  /** The handler, called for the requests that are let in. */
+  guard(handler: RequestListener): RequestListener {
+    return (request, response) => {
+      if (this.letIn(request, response)) handler(request, response);
+    };
   }
 
   endAll(): void {
@@ -87,10 +99,16 @@ export class Connections {
     return true;
   }
 
-  private asked(request: IncomingMessage, response: ServerResponse): void {
+  private letIn(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request;
     const standing = this.standings.get(socket);
-    if (standing === undefined) return;
+    if (standing === undefined || standing.refused) return false;
+    if (standing.under.size === maxUnderWay) {
+      this.refused.pipelined++;
+      standing.refused = true;
+      socket.destroy();
+      return false;
+    }
     standing.under.add(request);
     this.idle.delete(socket);
     response.once('close', () => {
@@ -100,6 +118,7 @@ export class Connections {
       standing.finish?.();
       if (!standing.sender) this.idle.add(socket);
     });
+    return true;
   }
 
   private forget(socket: Socket): void {

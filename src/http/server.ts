@@ -50,18 +50,18 @@ export function createServer(options: ServerOptions): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.maxBodyBytes ?? 64 * 1024,
     // `localhost` is two addresses, each with a server of its own: all of them are made here, so that the limits hold for both.
-    serverFactory: (handler) => connections.watch(httpServer(handler, limits)),
+    serverFactory: (handler) => connections.watch(httpServer(connections.guard(handler), limits)),
     clientErrorHandler: () => {},
   }) as unknown as FastifyInstance;
   // Without an end to it a client that does not read its answers would keep the process from ending.
   app.addHook('preClose', async () => void setTimeout(() => connections.endAll(), limits.closeMs ?? 6000).unref());
+  const allowed = allowedMethods(app);
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0];
-    const allowed = (['GET', 'POST'] as const).filter((method) => app.hasRoute({ method, url: path }));
-    if (allowed.length > 0) reply.header('allow', allowed.join(', '));
-    const error = allowed.length > 0 ? 'wrong_method' : 'not_found';
+    const methods = allowed.get(request.url.split('?', 1)[0]);
+    if (methods !== undefined) reply.header('allow', methods);
+    const error = methods === undefined ? 'not_found' : 'wrong_method';
     const message = `nothing answers ${request.method} ${request.url.slice(0, 200)}`;
-    return reply.code(allowed.length > 0 ? 405 : 404).send({ error, message });
+    return reply.code(methods === undefined ? 404 : 405).send({ error, message });
   });
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const status = error.statusCode !== undefined && error.statusCode >= 400 ? error.statusCode : 500;
@@ -76,6 +76,18 @@ export function createServer(options: ServerOptions): FastifyInstance {
   registerVersion(app, options.version);
   for (const mount of options.mounts ?? []) mount.register(app);
   return app;
+}
+
+/** What each path is for, as it is registered. Fastify itself, asked for a route, takes what a client sent for a pattern to be compiled. */
+function allowedMethods(app: FastifyInstance): ReadonlyMap<string, string> {
+  const allowed = new Map<string, string>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = [method].flat();
+    // A drain answers every method itself, but for those that Fastify does not know.
+    if (methods.includes('POST')) allowed.set(url, 'POST');
+    else if (methods.includes('GET')) allowed.set(url, 'GET');
+  });
+  return allowed;
 }
 
 function httpServer(handler: RequestListener, limits: ServerLimits): Server {

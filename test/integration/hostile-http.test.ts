@@ -285,15 +285,15 @@ const attacks: readonly Attack[] = [
     { unauthorized: 10_000 },
   ],
   [
-    'five hundred requests in one write',
+    'two hundred requests in one write',
     async () => {
       const client = await RawClient.open(port);
-      void client.write(Buffer.concat(Array.from({ length: 500 }, () => whole(post, logplex(good.length), good))));
-      for (let n = 0; n < 500; n++) expect((await client.answer())?.status).toBe(200);
-      for (let n = 0; n < 500; n++) expectTaken(good);
+      void client.write(Buffer.concat(Array.from({ length: 200 }, () => whole(post, logplex(good.length), good))));
+      for (let n = 0; n < 200; n++) expect((await client.answer())?.status).toBe(200);
+      for (let n = 0; n < 200; n++) expectTaken(good);
       client.close();
     },
-    { accepted: 500 },
+    { accepted: 200 },
   ],
   [
     'a client that asks and never reads',
@@ -304,7 +304,7 @@ const attacks: readonly Attack[] = [
       await counted();
       client.close();
     },
-    {},
+    { pipelined: 1 },
   ],
   [
     'two thousand connections that say nothing',

@@ -188,14 +188,50 @@ describe('the server', () => {
     await client.ended();
   });
 
+  test('lets a connection wait for so many answers and no more, and answers the others', async () => {
+    let reached = 0;
+    const url = await start({ mounts: [{ register: (app) => void app.get('/held', () => new Promise(() => void reached++)) }] });
+    const greedy = await RawClient.open(portOf(url));
+    void greedy.write(head('GET /held HTTP/1.1', {}).repeat(1000));
+    await greedy.ended();
+    expect(reached).toBe(256);
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('streamgauge_http_refusals_total{reason="pipelined"} 1');
+  });
+
+  test('takes no path that nobody has for a pattern, whatever is in it', async () => {
+    const url = await start();
+    for (const path of [
+      '/:a(((',
+      '/*',
+      '/**',
+      '/:a(^x$',
+      '/live/:x',
+      '/::',
+      '*',
+      '/a*b',
+      '/:a(\\d',
+      '/live%00',
+      '//',
+      `/${':x'.repeat(200)}`,
+      '/constructor',
+    ]) {
+      for (const method of ['GET', 'POST', 'PROPFIND']) {
+        const client = await RawClient.open(portOf(url));
+        await client.write(head(`${method} ${path} HTTP/1.1`, { 'Content-Length': 0 }));
+        expect((await client.answer())?.status, `${method} ${path}`).toBe(404);
+        client.close();
+      }
+    }
+  });
+
   test('does not wait for a client that never reads its answer when it is closed', async () => {
     const url = await start({
-      limits: { closeMs: 200 },
+      limits: { closeMs: 200, headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
       mounts: [{ register: (app) => void app.get('/large', async () => 'x'.repeat(100_000)) }],
     });
     const deaf = await RawClient.open(portOf(url));
     deaf.deaf();
-    void deaf.write(head('GET /large HTTP/1.1', {}).repeat(5000));
+    void deaf.write(`${head('GET /large HTTP/1.1', {}).repeat(200)}GET /large HTTP/1.1\r\nHo`);
     // By then the request before it on the loop's turn is under way too.
     expect((await fetch(`${url}/live`)).status).toBe(200);
     await open.splice(0)[0].close();
