@@ -150,7 +150,7 @@ class LocalBroker implements KafkaBroker {
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    await this.admin((admin) => admin.describeCluster());
+    await this.admin((admin) => led(admin));
   }
 
   async stop(): Promise<void> {
@@ -184,17 +184,36 @@ async function withAdmin<T>(brokers: string[], use: (admin: Admin) => Promise<T>
 }
 
 async function createTopics(brokers: string[], topics: readonly TopicSpec[]): Promise<void> {
-  await withAdmin(brokers, (admin) =>
-    admin.createTopics({
-      waitForLeaders: true,
+  await withAdmin(brokers, async (admin) => {
+    await admin.createTopics({
+      // kafkajs' own way gives up where the broker does not know the topic yet, which a busy machine makes likely.
+      waitForLeaders: false,
       topics: topics.map(({ topic, partitions = 1, config = {} }) => ({
         topic,
         numPartitions: partitions,
         replicationFactor: 1,
         configEntries: Object.entries({ 'retention.ms': '-1', ...config }).map(([name, value]) => ({ name, value })),
       })),
-    }),
-  );
+    });
+    await led(
+      admin,
+      topics.map(({ topic }) => topic),
+    );
+  });
+}
+
+/** Resolves when each partition of these topics, or of all, has a leader. */
+async function led(admin: Admin, topics?: string[]): Promise<void> {
+  for (const deadlineMs = Date.now() + startDeadlineMs; ; ) {
+    try {
+      const { topics: found } = await admin.fetchTopicMetadata(topics === undefined ? undefined : { topics });
+      if (found.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))) return;
+    } catch (error) {
+      if (Date.now() > deadlineMs) throw error;
+    }
+    if (Date.now() > deadlineMs) throw new Error(`no leader for ${topics?.join(', ') ?? 'some topic'} within ${startDeadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function jarsCached(): boolean {

@@ -8,10 +8,11 @@ import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { partitionKey } from '../../../processors/record.ts';
 import { DependencyError } from '../../errors.ts';
 import type { Positions, RecordIntake } from '../source.ts';
-import { connectForMsDefault, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
+import { errorType, outageForMsDefault, persist } from './kafka-client.ts';
 import { GroupPartitions, type Held } from './kafka-group-partitions.ts';
 import { createMember, heartbeatMs, type Member } from './kafka-member.ts';
 import { type KafkaSourceOptions, maxBatchRecordsDefault, topicRefreshMsDefault } from './kafka-options.ts';
+import { KafkaOutage } from './kafka-outage.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import { KafkaRebuild } from './kafka-rebuild.ts';
 import { safeOffset, toRecords } from './kafka-record.ts';
@@ -33,6 +34,7 @@ export class KafkaGroup {
   #subscribed: readonly string[] = [];
   readonly #partitions: GroupPartitions;
   readonly #rebuild: KafkaRebuild;
+  readonly #outage: KafkaOutage;
   #session: Member | undefined;
   #memberId: string | undefined;
   #beat: (() => Promise<void>) | undefined;
@@ -46,9 +48,6 @@ export class KafkaGroup {
   #stopping = false;
   #stopByMs = Number.POSITIVE_INFINITY;
   #wake: () => void = () => undefined;
-  #downSinceMs: number | undefined;
-  #stood = false;
-  #problem: string | undefined;
   /** Commits that came after their partition was lost; the new owner repeats the records. */
   refusedCommits = 0;
 
@@ -65,12 +64,13 @@ export class KafkaGroup {
     this.#into = into;
     this.#topics = topics;
     this.#reader = reader;
+    this.#outage = new KafkaOutage(options, topics);
     this.#rebuild = new KafkaRebuild(options, topics, reader, positions, into);
     this.#partitions = new GroupPartitions(options, topics, reader, positions, this.#into.rebuild && this.#rebuild);
   }
 
   get problem(): string | undefined {
-    return this.#problem ?? (this.#rejoining || this.#rebuild.running ? 'rebalancing' : undefined);
+    return this.#outage.problem ?? (this.#rejoining || this.#rebuild.running ? 'rebalancing' : undefined);
   }
 
   lag(): number | undefined {
@@ -88,8 +88,9 @@ export class KafkaGroup {
         const error = await this.#runSession();
         if (this.#stopping || this.#failure) break;
         if (error === undefined) continue;
-        if (this.#downSinceMs === undefined) waitMs = 100;
-        this.#outage(error);
+        if (!this.#outage.lasts) waitMs = 100;
+        const failure = this.#outage.note(error);
+        if (failure !== undefined) throw failure;
         await this.#pause(waitMs);
       }
     } finally {
@@ -161,7 +162,7 @@ export class KafkaGroup {
         this.#memberId = memberId;
         this.#joined(consumer, assignment);
       },
-      alive: () => this.#up(),
+      alive: () => this.#outage.over(),
       unseen: (topic, partition, lastOffset) => this.#partitions.skipUnseen(topic, partition, lastOffset),
     });
     this.#session = { consumer, crashed };
@@ -204,7 +205,7 @@ export class KafkaGroup {
   }
 
   #joined(consumer: Consumer, assignment: Record<string, number[]>): void {
-    this.#up();
+    this.#outage.over();
     this.#rejoining = false;
     this.#rejoin = undefined;
     // kafkajs does not wait for this listener, so nothing is fetched until the places to begin are known.
@@ -267,22 +268,6 @@ export class KafkaGroup {
       if (rejoinErrors.has(errorType(error) ?? '')) this.#rejoin = error;
       // Anything else is an outage, which kafkajs meets itself at its next request.
     }
-  }
-
-  #up(): void {
-    this.#downSinceMs = undefined;
-    this.#problem = undefined;
-    this.#stood = true;
-  }
-
-  /** Notes an outage; throws once it has lasted too long or cannot end by itself. */
-  #outage(error: unknown): void {
-    const now = performance.now();
-    this.#downSinceMs ??= now;
-    const forMs = this.#stood ? (this.#options.outageForMs ?? outageForMsDefault) : (this.#options.connectForMs ?? connectForMsDefault);
-    const failure = kafkaError(this.#options, `consume ${this.#topics} as group ${this.#options.group}`, error);
-    if (!mayRecover(error) || now - this.#downSinceMs > forMs) throw failure;
-    this.#problem = failure.message;
   }
 
   #fail(error: unknown): void {

@@ -1,14 +1,88 @@
 /** Commits over librdkafka: asked for in one call, answered through the consumer's rounds. */
+import { DependencyError } from '../../errors.ts';
+import type { Positions } from '../source.ts';
+import { errorType, outageForMsDefault, persist } from './kafka-client.ts';
+import type { GroupPartitions } from './kafka-group-partitions.ts';
+import type { KafkaSourceOptions } from './kafka-options.ts';
 import { type RdConsumer, type RdError, type RdPartition, rdFailure } from './rdkafka-client.ts';
 
 /** How long to wait for the answer to a commit. */
-export const commitAnswerMs = 10_000;
+const commitAnswerMs = 10_000;
+/** The group has moved on without us: the offsets are another member's to commit now. */
+const membershipErrors = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID', 'FENCED_MEMBER_EPOCH']);
 
 /** Who waits for an answer. */
-export type OffsetCommits = Set<(error: RdError | undefined, partitions: readonly RdPartition[]) => void>;
+type OffsetCommits = Set<(error: RdError | undefined, partitions: readonly RdPartition[]) => void>;
+
+/** The commits of a member, one after the other. */
+export class RdkafkaCommits {
+  readonly #options: KafkaSourceOptions;
+  readonly #partitions: GroupPartitions;
+  /** Of a member that is one still; undefined where it is none. */
+  readonly #consumer: () => RdConsumer | undefined;
+  readonly #answers: OffsetCommits = new Set();
+  #last: Promise<void> = Promise.resolve();
+  #stopByMs = Number.POSITIVE_INFINITY;
+  /** Commits that came after their partition was lost; the new owner repeats the records. */
+  refused = 0;
+
+  constructor(options: KafkaSourceOptions, partitions: GroupPartitions, consumer: () => RdConsumer | undefined) {
+    this.#options = options;
+    this.#partitions = partitions;
+    this.#consumer = consumer;
+  }
+
+  /** Somebody waits for an answer, which comes through the rounds. */
+  get awaited(): boolean {
+    return this.#answers.size > 0;
+  }
+
+  /** For the consumer's `offset_commit_cb`. */
+  answered(error: RdError | undefined, partitions: readonly RdPartition[]): void {
+    for (const answered of this.#answers) answered(error, partitions);
+  }
+
+  /** Commits of partitions that are not ours (any more) are left out. Resolves when the broker has them. */
+  commit(positions: Positions): Promise<void> {
+    const done = this.#last.then(() => this.#commitNow(positions));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Resolves when those that were asked for have come to an end. */
+  settled(): Promise<void> {
+    return this.#last;
+  }
+
+  /** From then on an outage is sat out no longer. By `performance.now()`. */
+  giveUpAt(atMs: number): void {
+    this.#stopByMs = atMs;
+  }
+
+  async #commitNow(positions: Positions): Promise<void> {
+    const { group, outageForMs = outageForMsDefault } = this.#options;
+    await persist(this.#options, `commit offsets of group ${group}`, outageForMs, async () => {
+      const list = Object.entries(positions).flatMap(([key, offset]) => {
+        const held = this.#partitions.held.get(key);
+        return held ? [{ topic: held.topic, partition: held.partition, offset }] : [];
+      });
+      if (list.length === 0) return;
+      const leftMs = this.#stopByMs - performance.now();
+      if (leftMs <= 0) throw new DependencyError(`${group}: stopped during an outage`);
+      const consumer = this.#consumer();
+      if (consumer === undefined) throw new DependencyError(`${group}: no longer a member`);
+      try {
+        await commitAndWait(consumer, this.#answers, list, Math.min(commitAnswerMs, leftMs));
+      } catch (error) {
+        if (!membershipErrors.has(errorType(error) ?? '')) throw error;
+        this.refused++;
+      }
+    });
+  }
+}
 
 /** Not `commitSync`, which would hold up the event loop for as long as the broker does. Rejects with the protocol's error. */
-export function commitAndWait(
+function commitAndWait(
   consumer: RdConsumer,
   answers: OffsetCommits,
   list: readonly Required<RdPartition>[],

@@ -6,13 +6,13 @@
  * looked up before records come.
  */
 import { partitionKey, type RecordBatch } from '../../../processors/record.ts';
-import { DependencyError } from '../../errors.ts';
 import type { Positions, RecordIntake } from '../source.ts';
 import { HandInQueue } from './hand-in-queue.ts';
-import { connectForMsDefault, errorType, kafkaError, mayRecover, outageForMsDefault, persist } from './kafka-client.ts';
+import { connectForMsDefault, outageForMsDefault, persist } from './kafka-client.ts';
 import { GroupPartitions } from './kafka-group-partitions.ts';
 import { heartbeatMs } from './kafka-member.ts';
 import { type KafkaSourceOptions, topicRefreshMsDefault } from './kafka-options.ts';
+import { KafkaOutage } from './kafka-outage.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import { KafkaRebuild } from './kafka-rebuild.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
@@ -26,14 +26,12 @@ import {
   rdCode,
   rdFailure,
 } from './rdkafka-client.ts';
-import { commitAndWait, commitAnswerMs, type OffsetCommits } from './rdkafka-commit.ts';
+import { RdkafkaCommits } from './rdkafka-commit.ts';
 import { RdkafkaRounds, roundMs } from './rdkafka-rounds.ts';
 
 /** How long a stop may be held up by a commit, and then by leaving the group, while the broker is away. */
 const stopForMs = 8_000;
 const leaveForMs = 4_000;
-/** The group has moved on without us: the offsets are another member's to commit now. */
-const membershipErrors = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID', 'FENCED_MEMBER_EPOCH']);
 
 export class RdkafkaGroup {
   readonly #options: KafkaSourceOptions;
@@ -44,7 +42,8 @@ export class RdkafkaGroup {
   readonly #partitions: GroupPartitions;
   readonly #rebuild: KafkaRebuild;
   readonly #queue: HandInQueue;
-  readonly #commitAnswers: OffsetCommits = new Set();
+  readonly #outage: KafkaOutage;
+  readonly #commits: RdkafkaCommits;
   #consumer: RdConsumer | undefined;
   #rounds: RdkafkaRounds | undefined;
   #subscribed: readonly string[] = [];
@@ -54,18 +53,11 @@ export class RdkafkaGroup {
   #changing = 0;
   /** Counts the changes that were asked for. */
   #generation = 0;
-  #commits: Promise<void> = Promise.resolve();
   #failure: { error: unknown } | undefined;
   #stopping = false;
   #over = false;
-  #stopByMs = Number.POSITIVE_INFINITY;
-  #downSinceMs: number | undefined;
-  #stood = false;
   #refusal: unknown;
   #looking = false;
-  #problem: string | undefined;
-  /** Commits that came after their partition was lost; the new owner repeats the records. */
-  refusedCommits = 0;
 
   constructor(
     options: KafkaSourceOptions,
@@ -80,8 +72,14 @@ export class RdkafkaGroup {
     this.#topics = topics;
     this.#reader = reader;
     this.#into = into;
+    this.#outage = new KafkaOutage(options, topics);
     this.#rebuild = new KafkaRebuild(options, topics, reader, positions, into);
     this.#partitions = new GroupPartitions(options, topics, reader, positions, into.rebuild && this.#rebuild);
+    this.#commits = new RdkafkaCommits(options, this.#partitions, () => {
+      // Its answer comes with a round.
+      this.#queue.nudge();
+      return this.#over ? undefined : this.#consumer;
+    });
     this.#queue = new HandInQueue(
       (batch) => this.#handIn(batch),
       (error) => this.#fail(error),
@@ -89,7 +87,7 @@ export class RdkafkaGroup {
   }
 
   get problem(): string | undefined {
-    return this.#problem ?? (this.#changing > 0 || this.#rebuild.running ? 'rebalancing' : undefined);
+    return this.#outage.problem ?? (this.#changing > 0 || this.#rebuild.running ? 'rebalancing' : undefined);
   }
 
   lag(): number | undefined {
@@ -125,7 +123,7 @@ export class RdkafkaGroup {
   /** Hands the partitions back, leaves the group; `run` resolves then. Not to be awaited from inside `into.batch`. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#stopByMs = performance.now() + stopForMs;
+    this.#commits.giveUpAt(performance.now() + stopForMs);
     this.#queue.nudge();
     const held = () => [...this.#partitions.held.values()].map(({ topic, partition }) => ({ topic, partition }));
     await this.#change(() => this.#revoke(held()));
@@ -136,18 +134,19 @@ export class RdkafkaGroup {
 
   /** Commits of partitions that are not ours (any more) are left out. Resolves when the broker has them. */
   commit(positions: Positions): Promise<void> {
-    const done = this.#commits.then(() => this.#commitNow(positions));
-    this.#commits = done.catch(() => undefined);
-    return done;
+    return this.#commits.commit(positions);
+  }
+
+  /** Commits that came after their partition was lost; the new owner repeats the records. */
+  get refusedCommits(): number {
+    return this.#commits.refused;
   }
 
   async #connect(): Promise<RdConsumer> {
     const settings = {
       ...memberSettings(this.#options),
       rebalance_cb: (error: RdError, partitions: RdPartition[]) => this.#rebalanced(error, partitions),
-      offset_commit_cb: (error: RdError | undefined, partitions: RdPartition[]) => {
-        for (const answered of this.#commitAnswers) answered(error, partitions);
-      },
+      offset_commit_cb: (error: RdError | undefined, partitions: RdPartition[]) => this.#commits.answered(error, partitions),
     };
     const consumer = new this.#rdkafka.KafkaConsumer(settings, { 'auto.offset.reset': 'earliest' });
     consumer.on('event.error', (error) => this.#trouble(error));
@@ -162,7 +161,7 @@ export class RdkafkaGroup {
       batch: (batch) => this.#enqueue(batch),
       alive: () => this.#up(),
       refused: (error) => this.#trouble(error, true),
-      awaited: () => this.#changing > 0 || this.#commitAnswers.size > 0,
+      awaited: () => this.#changing > 0 || this.#commits.awaited,
       reading: () =>
         [...this.#partitions.held.values()].filter(({ started }) => started).map(({ topic, partition }) => ({ topic, partition })),
     });
@@ -228,7 +227,7 @@ export class RdkafkaGroup {
     try {
       await this.#queue.drop(this.#leaving);
       if (keys.length > 0 && !this.#failure) await this.#into.revoked(keys);
-      await this.#commits;
+      await this.#commits.settled();
     } finally {
       this.#partitions.giveUp(keys);
       for (const key of keys) this.#leaving.delete(key);
@@ -255,27 +254,6 @@ export class RdkafkaGroup {
     return this.#failure || this.#over ? Promise.resolve() : (this.#rounds?.atRest(act) ?? Promise.resolve());
   }
 
-  async #commitNow(positions: Positions): Promise<void> {
-    const { group, outageForMs = outageForMsDefault } = this.#options;
-    await persist(this.#options, `commit offsets of group ${group}`, outageForMs, async () => {
-      const list = Object.entries(positions).flatMap(([key, offset]) => {
-        const held = this.#partitions.held.get(key);
-        return held ? [{ topic: held.topic, partition: held.partition, offset }] : [];
-      });
-      if (list.length === 0) return;
-      if (this.#stopping && performance.now() > this.#stopByMs) throw new DependencyError(`${group}: stopped during an outage`);
-      if (this.#over || !this.#consumer) throw new DependencyError(`${group}: no longer a member`);
-      this.#queue.nudge();
-      try {
-        const leftMs = Math.max(0, this.#stopByMs - performance.now());
-        await commitAndWait(this.#consumer, this.#commitAnswers, list, Math.min(commitAnswerMs, leftMs));
-      } catch (error) {
-        if (!membershipErrors.has(errorType(error) ?? '')) throw error;
-        this.refusedCommits++;
-      }
-    });
-  }
-
   /** New topics of a pattern. */
   async #resubscribe(consumer: RdConsumer): Promise<void> {
     if (!this.#topics.hasPatterns || this.#stopping) return;
@@ -294,9 +272,9 @@ export class RdkafkaGroup {
       if (this.#partitions.held.size === 0) await this.#reader.refresh();
       else await this.#partitions.refreshEnds();
       if (this.#refusal === undefined) this.#up();
-      else this.#outage(this.#refusal);
+      else this.#down(this.#refusal);
     } catch (error) {
-      this.#outage(error);
+      this.#down(error);
     } finally {
       this.#looking = false;
     }
@@ -307,24 +285,17 @@ export class RdkafkaGroup {
     if (error.code === rdCode.maxPollExceeded || this.#over) return;
     const failure = rdFailure(error);
     if (refused) this.#refusal ??= failure;
-    this.#outage(failure);
+    this.#down(failure);
   }
 
   #up(): void {
-    this.#downSinceMs = undefined;
-    this.#problem = undefined;
     this.#refusal = undefined;
-    this.#stood = true;
+    this.#outage.over();
   }
 
-  /** Notes an outage; ends the run once it has lasted too long or cannot end by itself. */
-  #outage(error: unknown): void {
-    const now = performance.now();
-    this.#downSinceMs ??= now;
-    const { group, connectForMs = connectForMsDefault, outageForMs = outageForMsDefault } = this.#options;
-    const failure = kafkaError(this.#options, `consume ${this.#topics} as group ${group}`, error);
-    if (!mayRecover(error) || now - this.#downSinceMs > (this.#stood ? outageForMs : connectForMs)) this.#fail(failure);
-    else this.#problem ??= failure.message;
+  #down(error: unknown): void {
+    const failure = this.#outage.note(error);
+    if (failure !== undefined) this.#fail(failure);
   }
 
   #fail(error: unknown): void {

@@ -1,0 +1,41 @@
+/** Whether the broker answers a group member, since when it does not, and when that has lasted for too long. */
+import type { DependencyError } from '../../errors.ts';
+import { connectForMsDefault, kafkaError, mayRecover, outageForMsDefault } from './kafka-client.ts';
+import type { KafkaSourceOptions } from './kafka-options.ts';
+import type { KafkaTopics } from './kafka-topics.ts';
+
+export class KafkaOutage {
+  readonly #options: KafkaSourceOptions;
+  readonly #topics: KafkaTopics;
+  #sinceMs: number | undefined;
+  #stood = false;
+  /** What began it; undefined while there is none. */
+  problem: string | undefined;
+
+  constructor(options: KafkaSourceOptions, topics: KafkaTopics) {
+    this.#options = options;
+    this.#topics = topics;
+  }
+
+  get lasts(): boolean {
+    return this.#sinceMs !== undefined;
+  }
+
+  /** The broker answered. */
+  over(): void {
+    this.#sinceMs = undefined;
+    this.problem = undefined;
+    this.#stood = true;
+  }
+
+  /** Notes that it did not. Returns the failure that ends the run once it has lasted for too long, or cannot end by itself. */
+  note(error: unknown): DependencyError | undefined {
+    const now = performance.now();
+    this.#sinceMs ??= now;
+    const { group, connectForMs = connectForMsDefault, outageForMs = outageForMsDefault } = this.#options;
+    const failure = kafkaError(this.#options, `consume ${this.#topics} as group ${group}`, error);
+    if (!mayRecover(error) || now - this.#sinceMs > (this.#stood ? outageForMs : connectForMs)) return failure;
+    this.problem ??= failure.message;
+    return undefined;
+  }
+}
