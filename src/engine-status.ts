@@ -37,7 +37,7 @@ export function statusOf({ engine, sources, sinks, reasons }: Observed): Status 
       ...spentBudgets(engine.pipeline),
       ...failedRules(engine.pipeline),
       ...engine.sourceWatch.reasons(),
-      ...lateCheckpoint(engine.checkpointingForMs),
+      ...lateCheckpoint(engine.checkpointer?.underWayMs ?? 0),
       ...(reasons?.() ?? []),
     ],
   };
@@ -65,13 +65,11 @@ export function metricsOf({ engine, drains }: Observed): MetricsInput {
       const { lowMs } = engine.pipeline.watermark;
       return Number.isFinite(lowMs) ? lowMs : Number.NaN;
     },
-    checkpoint: () => ({
-      count: engine.checkpointsSaved,
-      stateBytes: engine.lastSave?.stateBytes ?? Number.NaN,
-      writtenBytes: engine.lastSave?.writtenBytes ?? Number.NaN,
-      tookMs: engine.lastCheckpointTookMs,
-      savedMs: engine.lastCheckpointMs,
-    }),
+    checkpoint: () => {
+      const { saved: count = 0, tookMs = Number.NaN, savedMs = Number.NaN, lastSave } = engine.checkpointer ?? {};
+      const { stateBytes = Number.NaN, writtenBytes = Number.NaN } = lastSave ?? {};
+      return { count, stateBytes, writtenBytes, tookMs, savedMs };
+    },
     drains: () => drains,
   };
 }

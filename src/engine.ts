@@ -17,8 +17,9 @@ import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
 import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
-import { SnapshotCopies } from '../processors/snapshot-copies.ts';
-import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint/checkpoint.ts';
+import type { SnapshotCopies } from '../processors/snapshot-copies.ts';
+import { type Checkpoint, CheckpointError, type CheckpointStore } from './checkpoint/checkpoint.ts';
+import { Checkpointer } from './checkpoint/checkpointer.ts';
 import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
 import { inSlices } from './in-slices.ts';
@@ -75,10 +76,8 @@ export class Engine {
   /** Findings written, by `rule severity activity`. */
   readonly written = new Map<string, number>();
   sinkRetries = 0;
-  checkpointsSaved = 0;
-  lastCheckpointMs = Number.NaN;
-  /** How long it took until it was durable, ms. */
-  lastCheckpointTookMs = Number.NaN;
+  /** Undefined where there is no place for checkpoints. */
+  readonly checkpointer: Checkpointer | undefined;
   /** What was lost or dropped lately. */
   readonly lossLog = new LossLog();
   /** The one that runs now. */
@@ -92,11 +91,6 @@ export class Engine {
   private readonly sourceOf = new Map<string, Source>();
   private dirty = false;
   private rebuild: Rebuild | undefined;
-  private checkpointing: Promise<void> = Promise.resolve();
-  /** By the steady clock; NaN while none is under way. */
-  private checkpointBeganMs = Number.NaN;
-  /** Those of the last checkpoint; its save has ended when the next one begins. */
-  private readonly copies = new SnapshotCopies();
   /** Partitions that were found while a reload wrote the state down: it may have passed their place. */
   private announced: string[] | undefined;
   private stopping = false;
@@ -118,6 +112,9 @@ export class Engine {
     this.pipeline = parts.pipeline;
     this.options = { ...engineDefaults, ...options };
     this.steadyClock = parts.steadyClock ?? parts.clock;
+    const { checkpoints: store, sources, clock } = parts;
+    const take = (copies: SnapshotCopies) => this.takeCheckpoint(copies);
+    this.checkpointer = store && new Checkpointer({ store, sources, take, clock, steadyClock: this.steadyClock });
     this.sourceWatch = new SourceWatch(parts.sources, this.now());
     this.idleness = new Idleness(this.options.idleMs);
     this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
@@ -162,16 +159,6 @@ export class Engine {
     await this.restore();
     this.startTimers();
     this.begun = true;
-  }
-
-  /** Bytes of the last checkpoint. */
-  get lastSave(): SaveSize | undefined {
-    return this.parts.checkpoints?.lastSave;
-  }
-
-  /** How long the checkpoint that is under way has been; 0 where none is. */
-  get checkpointingForMs(): number {
-    return Number.isNaN(this.checkpointBeganMs) ? 0 : this.steadyClock() - this.checkpointBeganMs;
   }
 
   /** Asks `run` to shut down; returns at once. */
@@ -412,37 +399,25 @@ export class Engine {
     await this.inTurn(async () => this.write(await inSlices(this.pipeline.finishInSlices())));
   }
 
-  /**
-   * State, offsets and marks of one instant are taken in turn, made durable while the next batches go through, and then committed: in that
-   * order. One checkpoint at a time; the last one waits for the one under way.
-   */
-  private checkpoint(): Promise<void> {
-    const done = this.checkpointing
-      .then(() => this.checkpointNow())
-      .finally(() => {
-        this.checkpointBeganMs = Number.NaN;
-      });
-    this.checkpointing = done.catch((error: unknown) => this.fail(error));
-    return done;
+  private async checkpoint(): Promise<void> {
+    try {
+      await this.checkpointer?.next();
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
   }
 
-  private async checkpointNow(): Promise<void> {
-    const { checkpoints, sources, clock } = this.parts;
+  /** State, offsets and marks of one instant. */
+  private async takeCheckpoint(copies: SnapshotCopies): Promise<Checkpoint | undefined> {
     let taken: Checkpoint | undefined;
-    this.checkpointBeganMs = this.steadyClock();
     await this.inTurn(async () => {
-      if (checkpoints === undefined || !this.dirty || this.rebuild !== undefined) return;
-      const state = await inSlices(this.pipeline.snapshotInSlices(this.copies));
+      if (!this.dirty || this.rebuild !== undefined) return;
+      const state = await inSlices(this.pipeline.snapshotInSlices(copies));
       taken = { positions: { ...this.positions }, state, marks: await this.marks() };
       this.dirty = false;
     });
-    if (checkpoints === undefined || taken === undefined) return;
-    const { positions } = taken;
-    await checkpoints.save(taken);
-    this.checkpointsSaved++;
-    this.lastCheckpointMs = clock();
-    this.lastCheckpointTookMs = this.steadyClock() - this.checkpointBeganMs;
-    for (const source of sources) await source.commit(positions);
+    return taken;
   }
 
   /** Sinks that can tell where their findings end; those of one name (the topic of two clusters) are told apart by their order. */
@@ -477,7 +452,7 @@ export class Engine {
       { name: 'the batch under way', run: () => this.turn.run(async () => {}) },
     ];
     // After a failure nothing new is saved; what was taken before it may be finished.
-    const last = this.failure === undefined ? () => this.checkpoint() : () => this.checkpointing;
+    const last = this.failure === undefined ? () => this.checkpoint() : async () => this.checkpointer?.settled();
     steps.push({ name: 'the last checkpoint', run: last });
     if (this.failure !== undefined && this.begun) steps.push({ name: 'last words', run: () => this.sayLastWords() });
     steps.push(...sinks.map((sink) => ({ name: `sink ${sink.name}`, run: () => sink.close() })));

@@ -105,5 +105,5 @@ async function runScene(
   blocks.push(probes[1].stop());
   const [filling, steady] = await Promise.all(blocks);
   if (keys < activeKeys) throw new Error(`${keys} keys were active, expected at least ${activeKeys}`);
-  return { filling, steady, keys, checkpoints: engine.checkpointsSaved };
+  return { filling, steady, keys, checkpoints: engine.checkpointer?.saved ?? 0 };
 }
