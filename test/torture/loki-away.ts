@@ -48,9 +48,8 @@ export async function lokiAway({ broker, print }: Torture, { driver, awayMs }: L
     print('  Loki is back');
     const beganMs = performance.now();
     await sleep(5_000);
-    await plant.stopFeed();
     // `drain` stops the process, whose shipper gives Loki 5 s; it is given its time before.
-    await plant.send(plant.load.last());
+    await plant.endLoad();
     const expected = await plant.undisturbed();
     const shipped = async (): Promise<Out[]> => {
       const lines = await loki.query('{job="findings"}', startMs - 3_600_000, Date.now());

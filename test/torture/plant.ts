@@ -121,6 +121,12 @@ export class Plant {
     await this.#feeding;
   }
 
+  /** The records that close everything; once. */
+  async endLoad(): Promise<void> {
+    await this.stopFeed();
+    if (Number.isNaN(this.load.lastMs)) await this.send(this.load.last());
+  }
+
   /** Until the broker has them. Repeats are records like others: the undisturbed run reads the same topic. */
   async send(records: readonly { partition: number; value: string; timestampMs: number }[]): Promise<void> {
     const messages = records.map(({ partition, value, timestampMs }) => ({ partition, value, timestamp: String(timestampMs) }));
@@ -164,8 +170,7 @@ export class Plant {
 
   /** Ends the load, lets `child` read all of it and stops it. Rejects if it does not get there. */
   async drain(child: Child, withinMs = 120_000): Promise<void> {
-    await this.stopFeed();
-    await this.send(this.load.last());
+    await this.endLoad();
     const deadlineMs = performance.now() + withinMs;
     // Not `<`: before the first record it is no number.
     while (!((await watermarkMs(child)) >= this.load.lastMs)) {
