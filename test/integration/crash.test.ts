@@ -74,7 +74,7 @@ describe.skipIf(unavailable)('nothing is lost and nothing doubled', () => {
         await plant.checkOffsets();
       }
       const fifth = plant.start();
-      await sleep(between(random, 1_000, 1_500));
+      await sleep(between(random, 700, 1_000));
       await broker.halt('SIGKILL');
       await broker.resume();
       await fifth.end('SIGKILL');
