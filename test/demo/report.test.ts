@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Finding } from '../../processors/detect/finding.ts';
+import { selfFinding } from '../../processors/detect/self-finding.ts';
 import { demoReport, judgeDemo } from '../../src/demo/report.ts';
 import type { DemoLabel } from '../../src/demo/scenes.ts';
-import { selfFinding } from '../../processors/detect/self-finding.ts';
 
 const baseMs = Date.parse('2026-01-05T12:00:00Z');
 
