@@ -4,16 +4,16 @@ import type { Positions, RecordIntake, Source } from '../../src/source/source.ts
 /** A source as quick as a source can be: the next batch is there as soon as the last one is taken. It never lets the event loop turn by itself. */
 export class MillSource implements Source {
   readonly name = 'mill';
-  private readonly next: () => RecordBatch | undefined;
+  private readonly next: () => RecordBatch | undefined | Promise<RecordBatch | undefined>;
   private stopping = false;
 
   /** @param next the next batch, all of one partition; undefined at the end of input. */
-  constructor(next: () => RecordBatch | undefined) {
+  constructor(next: () => RecordBatch | undefined | Promise<RecordBatch | undefined>) {
     this.next = next;
   }
 
   async run(_positions: Positions, into: RecordIntake): Promise<void> {
-    for (let batch = this.next(); batch !== undefined && !this.stopping; batch = this.next()) await into.batch(batch);
+    for (let batch = await this.next(); batch !== undefined && !this.stopping; batch = await this.next()) await into.batch(batch);
   }
 
   async commit(): Promise<void> {}
