@@ -35,7 +35,7 @@ function logger(level: string): Logger {
   return pino({ level, hooks: { streamWrite: (line) => secrets.mask(line) } }, pino.destination(2));
 }
 
-/** After a run has shut down. */
+/** After a command has done its work. */
 const lingerMs = 10_000;
 
 const program = new Command('streamgauge')
@@ -52,12 +52,7 @@ program
   .action(async ({ config: file, logLevel }: { config?: string; logLevel: string }) => {
     const config = await configOf(file);
     const version = { version: packageVersion(), ...buildOf() };
-    try {
-      await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => configOf(file) });
-    } finally {
-      // A client that still tries to leave a broker which is away would keep the process; nobody waits for it.
-      setTimeout(() => process.exit(), lingerMs).unref();
-    }
+    await run({ config, log: logger(logLevel), version, stop: stop.signal, reread: () => configOf(file) });
   });
 
 demoCommand(program, logger, stop.signal);
@@ -83,6 +78,9 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
+} finally {
+  // A client that still tries to leave a broker which is away, or forgot a socket, would keep the process; nobody waits for it.
+  setTimeout(() => process.exit(), lingerMs).unref();
 }
 
 function exitCodeOf(error: unknown): number {

@@ -27,7 +27,7 @@ export function statusOf({ engine, sources, sinks, reasons }: Observed): Status 
     },
     get sinks() {
       return sinks.map((sink) => {
-        const outage = engine.outages.get(sink.name);
+        const outage = engine.sinks.outages.get(sink.name);
         const health = sink.health();
         return { name: sink.name, health: outage === undefined ? health : { ...health, ok: false, kept: false, reason: outage } };
       });
@@ -57,7 +57,7 @@ export function metricsOf({ engine, drains }: Observed): MetricsInput {
         })),
       ),
     findings: () =>
-      [...engine.written].map(([label, count]) => {
+      [...engine.sinks.written].map(([label, count]) => {
         const [rule, severity, activity] = label.split(' ');
         return { rule, severity, activity, count };
       }),

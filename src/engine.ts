@@ -18,16 +18,16 @@ import type { Pipeline } from '../processors/pipeline.ts';
 import { partitionKey, type RecordBatch } from '../processors/record.ts';
 import { bytesIn, SnapshotError } from '../processors/snapshot.ts';
 import type { SnapshotCopies } from '../processors/snapshot-copies.ts';
+import { AllSinks } from './all-sinks.ts';
 import { type Checkpoint, CheckpointError, type CheckpointStore } from './checkpoint/checkpoint.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
-import { DependencyError } from './errors.ts';
 import { Idleness } from './idleness.ts';
 import { inSlices } from './in-slices.ts';
 import { LossLog } from './loss-log.ts';
 import { Mutex } from './mutex.ts';
 import { lookbackMs, Rebuild } from './rebuild.ts';
 import { SampleText } from './sample-text.ts';
-import { lossFinding, outageFinding, stoppedFinding } from './self-finding.ts';
+import { lossFinding, stoppedFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown } from './shutdown.ts';
 import type { DeadLetter, DeadRecord } from './sink/dead-letter.ts';
 import type { Sink } from './sink/sink.ts';
@@ -57,6 +57,8 @@ export interface EngineOptions {
   /** How long a sink may be away before the process gives up; what it had not acknowledged is read again at the next start. */
   readonly maxOutageMs: number;
   readonly shutdownMs: number;
+  /** Whether a source that gave up or stands still, and a run that ends by itself, are findings: not in a replay, whose findings are the records'. */
+  readonly tellsOfItself: boolean;
 }
 
 export const engineDefaults: EngineOptions = {
@@ -65,17 +67,11 @@ export const engineDefaults: EngineOptions = {
   tickEveryMs: 1_000,
   maxOutageMs: 15 * 60_000,
   shutdownMs: 20_000,
+  tellsOfItself: true,
 };
 
-const firstRetryMs = 500;
-const longestRetryMs = 30_000;
-
 export class Engine {
-  /** Sinks that are away now, and why. */
-  readonly outages = new Map<string, string>();
-  /** Findings written, by `rule severity activity`. */
-  readonly written = new Map<string, number>();
-  sinkRetries = 0;
+  readonly sinks: AllSinks;
   /** Undefined where there is no place for checkpoints. */
   readonly checkpointer: Checkpointer | undefined;
   /** What was lost or dropped lately. */
@@ -115,6 +111,8 @@ export class Engine {
     const { checkpoints: store, sources, clock } = parts;
     const take = (copies: SnapshotCopies) => this.takeCheckpoint(copies);
     this.checkpointer = store && new Checkpointer({ store, sources, take, clock, steadyClock: this.steadyClock });
+    const { sinks, log } = parts;
+    this.sinks = new AllSinks({ sinks, log, clock, maxOutageMs: this.options.maxOutageMs });
     this.sourceWatch = new SourceWatch(parts.sources, this.now());
     this.idleness = new Idleness(this.options.idleMs);
     this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
@@ -154,7 +152,7 @@ export class Engine {
 
   /** What fails here leaves things open, which the shutdown closes. */
   private async begin(): Promise<void> {
-    for (const sink of this.parts.sinks) await sink.open();
+    await this.sinks.open();
     await this.parts.deadLetter?.open();
     await this.restore();
     this.startTimers();
@@ -164,6 +162,7 @@ export class Engine {
   /** Asks `run` to shut down; returns at once. */
   stop(): void {
     this.stopping = true;
+    this.sinks.sitOutNoMore();
     for (const sink of this.parts.sinks) sink.stopWaiting?.();
     this.wakeStopped();
   }
@@ -225,7 +224,7 @@ export class Engine {
 
   /** An empty pipeline, of which none of the source's partitions is known. */
   private async beginAnew(source: Source, start: RebuildStart): Promise<void> {
-    const { sinks, log } = this.parts;
+    const { log } = this.parts;
     for (const key of Object.keys(this.positions)) {
       if (!start.topics.includes(key.slice(0, key.lastIndexOf('/')))) continue;
       delete this.positions[key];
@@ -235,7 +234,7 @@ export class Engine {
     this.rebuild = new Rebuild(start);
     this.expect([...Object.keys(this.positions), ...start.partitions.map(({ key }) => key)]);
     for (const { key, whole } of start.partitions) if (!whole) this.pipeline.beginsLate(key, start.dataset);
-    for (const sink of sinks) await sink.recall?.(start.sinceMs);
+    await this.sinks.recall(start.sinceMs);
     const since = new Date(start.sinceMs);
     log.info({ source: source.name, partitions: start.partitions.length, since }, 'windows are made again from what was read before');
   }
@@ -297,44 +296,18 @@ export class Engine {
     const findings = this.rebuild === undefined ? found : this.rebuild.told(found, this.pipeline);
     if (findings.length === 0) return;
     await this.sampleText.fill(findings, batch);
-    for (const sink of this.parts.sinks) await this.writeTo(sink, findings);
-    for (const { rule, severity, activity } of findings) {
-      const label = `${rule} ${severity} ${activity}`;
-      this.written.set(label, (this.written.get(label) ?? 0) + 1);
-    }
-  }
-
-  private async writeTo(sink: Sink, findings: readonly Finding[]): Promise<void> {
-    const { clock, log } = this.parts;
-    const sinceMs = clock();
-    for (let waitMs = firstRetryMs; ; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
-      try {
-        const owed = this.outages.has(sink.name) ? [outageFinding(sink.name, this.outages.get(sink.name) ?? '', sinceMs, clock())] : [];
-        await sink.write([...owed, ...findings]);
-        if (this.outages.delete(sink.name)) log.info({ sink: sink.name }, 'sink is back');
-        return;
-      } catch (error) {
-        if (!(error instanceof DependencyError)) throw error;
-        this.outages.set(sink.name, error.message);
-        this.sinkRetries++;
-        const gone = clock() - sinceMs;
-        if (this.stopping || gone >= this.options.maxOutageMs) {
-          throw new DependencyError(`${sink.name} has been away for ${Math.round(gone / 1000)} s: ${error.message}`, { cause: error });
-        }
-        log.warn({ sink: sink.name, waitMs, error: error.message }, 'sink is away; sources wait');
-        await new Promise((resolve) => setTimeout(resolve, waitMs));
-      }
-    }
+    await this.sinks.write(findings);
   }
 
   private async restore(): Promise<void> {
     const { checkpoints, log } = this.parts;
     if (checkpoints === undefined) return;
     const checkpoint = await checkpoints.load();
-    for (const { name, sink } of this.marked()) await sink.resume?.(checkpoint?.marks?.[name]);
+    await this.sinks.resume(checkpoint?.marks);
     if (checkpoint === undefined) {
       // Killed before its first checkpoint, a run would otherwise not know what it wrote.
-      if (this.marked().length > 0) await checkpoints.save({ positions: {}, state: [this.pipeline.snapshot()], marks: await this.marks() });
+      if (this.sinks.hasMarks)
+        await checkpoints.save({ positions: {}, state: [this.pipeline.snapshot()], marks: await this.sinks.marks() });
       return;
     }
     const fresh = this.restoreState(checkpoint.state);
@@ -374,7 +347,7 @@ export class Engine {
       this.timers.push(timer);
     };
     if (this.parts.checkpoints !== undefined) every(checkpointEveryMs, () => this.checkpoint());
-    every(tickEveryMs, () => this.inTurn(async () => this.write(this.sourceWatch.look(this.now()))));
+    if (this.options.tellsOfItself) every(tickEveryMs, () => this.inTurn(async () => this.write(this.sourceWatch.look(this.now()))));
     if (Number.isFinite(this.options.idleMs)) every(tickEveryMs, () => this.inTurn(() => this.tick()));
   }
 
@@ -389,10 +362,10 @@ export class Engine {
 
   /** Told where it can be: a sink that is away is why we stop, as often as not. */
   private async sayLastWords(): Promise<void> {
-    const { sinks, clock } = this.parts;
+    const { clock } = this.parts;
     const reason = this.failure instanceof Error ? this.failure.message : String(this.failure);
     const words = this.lastWords.length > 0 ? this.lastWords : [stoppedFinding(reason, clock())];
-    for (const sink of sinks) await sink.write(words).catch(() => {});
+    await this.sinks.tell(words);
   }
 
   private async finish(): Promise<void> {
@@ -414,26 +387,10 @@ export class Engine {
     await this.inTurn(async () => {
       if (!this.dirty || this.rebuild !== undefined) return;
       const state = await inSlices(this.pipeline.snapshotInSlices(copies));
-      taken = { positions: { ...this.positions }, state, marks: await this.marks() };
+      taken = { positions: { ...this.positions }, state, marks: await this.sinks.marks() };
       this.dirty = false;
     });
     return taken;
-  }
-
-  /** Sinks that can tell where their findings end; those of one name (the topic of two clusters) are told apart by their order. */
-  private marked(): { readonly name: string; readonly sink: Sink }[] {
-    const { sinks } = this.parts;
-    return sinks.flatMap((sink, index) => {
-      if (sink.mark === undefined) return [];
-      const before = sinks.slice(0, index).filter(({ name }) => name === sink.name).length;
-      return [{ name: before === 0 ? sink.name : `${sink.name}#${before + 1}`, sink }];
-    });
-  }
-
-  private async marks(): Promise<Record<string, string>> {
-    const marks: Record<string, string> = {};
-    for (const { name, sink } of this.marked()) marks[name] = (await sink.mark?.()) ?? '';
-    return marks;
   }
 
   private fail(error: unknown): void {
@@ -443,7 +400,7 @@ export class Engine {
 
   /** In order, and within the deadline: no more input, what is under way, a last checkpoint, then the ends. */
   private async shutDown(running: Promise<unknown>): Promise<void> {
-    this.stopping = true;
+    this.stop();
     for (const timer of this.timers) clearInterval(timer);
     const { sources, sinks, deadLetter, checkpoints, log } = this.parts;
     const steps: ShutdownStep[] = [
@@ -454,7 +411,8 @@ export class Engine {
     // After a failure nothing new is saved; what was taken before it may be finished.
     const last = this.failure === undefined ? () => this.checkpoint() : async () => this.checkpointer?.settled();
     steps.push({ name: 'the last checkpoint', run: last });
-    if (this.failure !== undefined && this.begun) steps.push({ name: 'last words', run: () => this.sayLastWords() });
+    if (this.failure !== undefined && this.begun && this.options.tellsOfItself)
+      steps.push({ name: 'last words', run: () => this.sayLastWords() });
     steps.push(...sinks.map((sink) => ({ name: `sink ${sink.name}`, run: () => sink.close() })));
     if (deadLetter !== undefined) steps.push({ name: 'the dead letter', run: () => deadLetter.close() });
     if (checkpoints?.close !== undefined) steps.push({ name: 'the checkpoints', run: async () => checkpoints.close?.() });

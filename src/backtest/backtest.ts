@@ -40,7 +40,8 @@ export async function backtest(parts: BacktestParts): Promise<BacktestResult> {
   const pipeline = new Pipeline(parts.rules, { ...parts.pipeline, score: scores?.write });
   const openings = new Openings();
   const { sources, sinks, log } = parts;
-  const engine = new Engine({ pipeline, sources, sinks: [...sinks, openings], log, clock: Date.now }, { idleMs: Number.POSITIVE_INFINITY });
+  const options = { idleMs: Number.POSITIVE_INFINITY, tellsOfItself: false };
+  const engine = new Engine({ pipeline, sources, sinks: [...sinks, openings], log, clock: Date.now }, options);
   parts.stop?.addEventListener('abort', () => engine.stop(), { once: true });
   parts.progress?.start(pipeline);
   try {

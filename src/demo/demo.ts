@@ -29,7 +29,10 @@ export async function demo({ rules, log, progress, print, stop, serve }: DemoPar
   const { items, labels, nearMisses } = demoTraffic(demoSeed, demoDay);
   const source = new DemoSource(items);
   const kept = new KeptFindings();
-  const engine = new Engine({ pipeline, sources: [source], sinks: [kept], log, clock: Date.now }, { idleMs: Number.POSITIVE_INFINITY });
+  const engine = new Engine(
+    { pipeline, sources: [source], sinks: [kept], log, clock: Date.now },
+    { idleMs: Number.POSITIVE_INFINITY, tellsOfItself: false },
+  );
   print(`streamgauge demo: ${demoDay}, one simulated day of a Heroku app, an application log and an SSH bastion (seed ${demoSeed})`);
   const startMs = performance.now();
   stop.addEventListener('abort', () => engine.stop(), { once: true });

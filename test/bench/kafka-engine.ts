@@ -168,7 +168,7 @@ async function runEngine(
     source.expected = records;
     source.done = () => engine.stop();
     await engine.run();
-    const written = [...engine.written.values()].reduce((sum, count) => sum + count, 0);
+    const written = [...engine.sinks.written.values()].reduce((sum, count) => sum + count, 0);
     const stored = await broker.admin((admin) => admin.fetchTopicOffsets(findingsTopic));
     const findings = stored.reduce((sum, { high }) => sum + Number(high), 0);
     if (source.records !== records) throw new Error(`${source.records} records came, expected ${records}`);

@@ -75,10 +75,10 @@ test('a sink that is away is tried again while the sources wait, and what happen
   sink.failures = [new DependencyError('broker gone')];
   const { engine } = engineOf({ sources: [new MemorySource(batchesOf(attack(), 100), log)], sinks: [sink] });
   const running = engine.run();
-  await expect.poll(() => engine.outages.get('memory')).toBe('broker gone');
+  await expect.poll(() => engine.sinks.outages.get('memory')).toBe('broker gone');
   expect(log).toEqual([]);
   await running;
-  expect(engine.outages.size).toBe(0);
+  expect(engine.sinks.outages.size).toBe(0);
   expect(sink.findings[0]).toMatchObject({ rule: 'streamgauge.sink_failed', key: { sink: 'memory' }, activity: 'open' });
   expect(sink.findings[1]).toMatchObject({ rule: 'test_rule', activity: 'open' });
 });
