@@ -6,7 +6,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 120_000,
     // Integration suites mostly wait, for a broker or a clock. Vitest's own choice on two cores is one file at a time, which takes twice as long.
-    maxWorkers: 4,
+    maxWorkers: 5,
     reporters: ['default'],
   },
 });

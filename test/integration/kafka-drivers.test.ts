@@ -131,9 +131,11 @@ describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
     const none = runSource({ ...options, topics: [`/^no-${id}/`], connectForMs: 300 });
     await expect(none.done).rejects.toThrow(/no topic matches .*; create the topic, or correct its name/);
   });
+});
 
-  test('ends the command with 3 and a next step when nobody answers', { timeout: 60_000 }, async () => {
-    builtCommand();
+test('where nobody answers the command ends with 3 and a next step, with either', { timeout: 60_000 }, async () => {
+  builtCommand();
+  const ends = async (driver: string) => {
     const cwd = await tempDir();
     const source = `{ kafka: { brokers: ["127.0.0.1:1"], topics: [logs], driver: ${driver} } }`;
     await writeFile(join(cwd, 'streamgauge.yaml'), `http: { listen: "127.0.0.1:0" }\nsources: [${source}]\n`);
@@ -143,7 +145,8 @@ describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
     expect(stderr).toMatch(new RegExp(`"driver":"${driver}"|driver.*${driver}`));
     expect(stderr).toMatch(/Kafka at 127\.0\.0\.1:1: could not find logs: .*check `brokers` in the config/);
     expect(performance.now() - began).toBeLessThan(45_000);
-  });
+  };
+  await Promise.all(kafkaDrivers.map(ends));
 });
 
 describe.skipIf(unavailable || rdkafka === undefined)('what rdkafka alone can', () => {
@@ -278,7 +281,7 @@ describe.skipIf(unavailable || process.env.KAFKA_BROKERS !== undefined)('a broke
       const group = unique('group');
       await broker.createTopics({ topic });
       await producer.send(topic, lines(0, 10));
-      const shared = { brokers: broker.brokers, driver, topics: [topic], group };
+      const shared = { brokers: broker.brokers, driver, topics: [topic], group, sessionTimeoutMs: 6_000 };
       const run = runSource(shared);
       await expect.poll(() => numbers(run), patience).toEqual(upTo(10));
       await broker.halt('SIGKILL');
