@@ -35,7 +35,7 @@ const guesses = 64;
  */
 export class FieldNames {
   /** The same names by their bytes. */
-  readonly keys: KeyCache = new KeyCache(this);
+  readonly keys = new KeyCache((key) => this.get(key));
   private readonly byName: ReadonlyMap<string, FieldNode>;
   private readonly lastKeys: string[] = new Array(guesses).fill('');
   private readonly lastNodes: (FieldNode | undefined)[] = new Array(guesses).fill(undefined);

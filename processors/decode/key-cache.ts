@@ -1,4 +1,3 @@
-import type { FieldNames, FieldNode } from './field-table.ts';
 import { odd } from './json-bytes.ts';
 
 const places = 64;
@@ -12,19 +11,20 @@ const maxKeyBytes = 48;
  * last time is compared first, then one that looks like it; only a key that is neither becomes a text and is looked up. Only a cache: it
  * changes no answer, and a sender of ever new keys only makes it useless.
  */
-export class KeyCache {
+export class KeyCache<Node> {
   /** Of the key last met; undefined where nobody wants it. */
-  node: FieldNode | undefined;
-  private readonly names: FieldNames;
+  node: Node | undefined;
+  private readonly find: (key: string) => Node | undefined;
   /** The entry of the key that stood at each place. */
   private readonly entryAt = new Uint8Array(places);
   private readonly bytes = new Uint8Array(entries * maxKeyBytes);
   /** 0: the entry is empty. */
   private readonly lengths = new Uint8Array(entries);
-  private readonly nodes: (FieldNode | undefined)[] = new Array(entries).fill(undefined);
+  private readonly nodes: (Node | undefined)[] = new Array(entries).fill(undefined);
 
-  constructor(names: FieldNames) {
-    this.names = names;
+  /** @param find what a key stands for; undefined where nobody wants it. */
+  constructor(find: (key: string) => Node | undefined) {
+    this.find = find;
   }
 
   /**
@@ -41,16 +41,16 @@ export class KeyCache {
       }
     }
     const close = plainKeyEnd(bytes, from, end);
-    return close === odd ? odd : this.find(place, bytes, from, close);
+    return close === odd ? odd : this.meet(place, bytes, from, close);
   }
 
-  private find(place: number, bytes: Buffer, from: number, close: number): number {
+  private meet(place: number, bytes: Buffer, from: number, close: number): number {
     const length = close - from;
     const cached = length > 0 && length <= maxKeyBytes;
     const entry = cached ? (length * 7 + bytes[from] * 31 + bytes[from + (length >> 1)] * 5 + bytes[close - 1]) & (entries - 1) : 0;
     if (cached && this.lengths[entry] === length && this.holds(entry, bytes, from, close)) this.node = this.nodes[entry];
     else {
-      this.node = this.names.get(bytes.toString('latin1', from, close));
+      this.node = this.find(bytes.toString('latin1', from, close));
       if (!cached) return close + 1;
       this.bytes.set(bytes.subarray(from, close), entry * maxKeyBytes);
       this.lengths[entry] = length;
