@@ -1,15 +1,24 @@
 /** Commits over librdkafka: asked for in one call, answered through the consumer's rounds. */
+import { partitionKey } from '../../../processors/record.ts';
 import { DependencyError } from '../../errors.ts';
 import type { Positions } from '../source.ts';
 import { errorType, outageForMsDefault, persist } from './kafka-client.ts';
-import type { GroupPartitions } from './kafka-group-partitions.ts';
+import type { GroupPartitions, Held } from './kafka-group-partitions.ts';
 import type { KafkaSourceOptions } from './kafka-options.ts';
 import { type RdConsumer, type RdError, type RdPartition, rdFailure } from './rdkafka-client.ts';
 
 /** How long to wait for the answer to a commit. */
 const commitAnswerMs = 10_000;
-/** The group has moved on without us: the offsets are another member's to commit now. */
-const membershipErrors = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID', 'FENCED_MEMBER_EPOCH']);
+/** When what the group refused is tried again, for the partitions that stay ours: a rebalance that takes one refuses the commits of all. */
+const againMs = 500;
+/** The group has moved on: the offsets of what we lost are another member's to commit now. */
+const membershipErrors = new Set([
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+  'FENCED_INSTANCE_ID',
+  'FENCED_MEMBER_EPOCH',
+  'REBALANCE_IN_PROGRESS',
+]);
 
 /** Who waits for an answer. */
 type OffsetCommits = Set<(error: RdError | undefined, partitions: readonly RdPartition[]) => void>;
@@ -23,8 +32,11 @@ export class RdkafkaCommits {
   readonly #answers: OffsetCommits = new Set();
   #last: Promise<void> = Promise.resolve();
   #stopByMs = Number.POSITIVE_INFINITY;
-  /** Commits that came after their partition was lost; the new owner repeats the records. */
+  /** Commits that the group refused. Where the partition was lost, the new owner repeats the records. */
   refused = 0;
+  /** What was refused and is still to be committed, as long as it is held without a break. */
+  readonly #owed = new Map<string, { readonly held: Held; readonly offset: number }>();
+  #again: NodeJS.Timeout | undefined;
 
   constructor(options: KafkaSourceOptions, partitions: GroupPartitions, consumer: () => RdConsumer | undefined) {
     this.#options = options;
@@ -57,6 +69,7 @@ export class RdkafkaCommits {
   /** From then on an outage is sat out no longer. By `performance.now()`. */
   giveUpAt(atMs: number): void {
     this.#stopByMs = atMs;
+    clearTimeout(this.#again);
   }
 
   async #commitNow(positions: Positions): Promise<void> {
@@ -73,11 +86,31 @@ export class RdkafkaCommits {
       if (consumer === undefined) throw new DependencyError(`${group}: no longer a member`);
       try {
         await commitAndWait(consumer, this.#answers, list, Math.min(commitAnswerMs, leftMs));
+        // Whatever comes later is no less than what came before.
+        for (const { topic, partition } of list) this.#owed.delete(partitionKey(topic, partition));
       } catch (error) {
         if (!membershipErrors.has(errorType(error) ?? '')) throw error;
         this.refused++;
+        this.#owe(list);
       }
     });
+  }
+
+  /** Nobody need ask for them a second time: a quiet topic would show a lag for ever. */
+  #owe(list: readonly Required<RdPartition>[]): void {
+    for (const { topic, partition, offset } of list) {
+      const key = partitionKey(topic, partition);
+      const held = this.#partitions.held.get(key);
+      if (held !== undefined) this.#owed.set(key, { held, offset });
+    }
+    if (this.#stopByMs !== Number.POSITIVE_INFINITY) return;
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => {
+      const still = [...this.#owed].filter(([key, { held }]) => this.#partitions.held.get(key) === held);
+      this.#owed.clear();
+      const positions = Object.fromEntries(still.map(([key, { offset }]) => [key, offset]));
+      if (still.length > 0) this.commit(positions).catch(() => undefined);
+    }, againMs).unref();
   }
 }
 
