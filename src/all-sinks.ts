@@ -48,9 +48,10 @@ export class AllSinks {
     for (const sink of this.parts.sinks) await sink.write(findings).catch(() => {});
   }
 
-  /** From now on an outage is not sat out. */
+  /** From now on an outage is not sat out, neither here nor within a sink. */
   sitOutNoMore(): void {
     this.stopping = true;
+    for (const sink of this.parts.sinks) sink.stopWaiting?.();
   }
 
   /** Where the findings of each sink that can tell end now, by its name. */

@@ -163,7 +163,6 @@ export class Engine {
   stop(): void {
     this.stopping = true;
     this.sinks.sitOutNoMore();
-    for (const sink of this.parts.sinks) sink.stopWaiting?.();
     this.wakeStopped();
   }
 

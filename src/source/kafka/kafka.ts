@@ -191,7 +191,7 @@ export class KafkaSource implements Source {
     const refused = this.#group?.refusedCommits ?? 0;
     const facts = [
       ...(this.#lost > 0 ? [`${this.#lost} records expired before they were read`] : []),
-      ...(refused > 0 ? [`${refused} commits came after their partitions were lost`] : []),
+      ...(refused > 0 ? [`the group refused ${refused} commits in rebalances`] : []),
     ];
     return facts.length > 0 ? facts.join('; ') : undefined;
   }

@@ -137,7 +137,7 @@ export class RdkafkaGroup {
     return this.#commits.commit(positions);
   }
 
-  /** Commits that came after their partition was lost; the new owner repeats the records. */
+  /** Commits that the group refused; what is still held is committed again. */
   get refusedCommits(): number {
     return this.#commits.refused;
   }
