@@ -64,7 +64,7 @@ export class Distinct implements Measure {
 
   close(slot: number, pane: number): void {
     for (;;) {
-      const entry = this.oldestOpen(slot, pane);
+      const entry = this.open.oldestEntry(slot, pane);
       if (entry === noBlock) return;
       this.fold(slot, entry);
       this.paneTokens.release(entry);
@@ -73,23 +73,17 @@ export class Distinct implements Measure {
   }
 
   value(slot: number, firstPane: number, lastPane: number): number {
-    if (this.openIn(slot, firstPane, lastPane)) return this.provisional(slot, firstPane, lastPane);
+    if (this.open.holdsAny(slot, firstPane, lastPane)) return this.provisional(slot, firstPane, lastPane);
     const id = this.exact.foreign(slot);
     if (id < 0) return this.exact.count(slot, firstPane, lastPane) || Number.NaN;
     const frontier = this.frontiers.get(id);
-    if (newestPane(frontier) < firstPane) return Number.NaN;
-    if (newestPane(frontier) <= lastPane) {
-      countRanks(frontier, firstPane, this.precision, this.rankCounts);
-      return estimateFromHistogram(this.rankCounts, this.precision);
-    }
-    this.registers.fill(0);
-    const any = raiseRegisters(frontier, firstPane, lastPane, this.precision, this.registers);
-    return any ? estimateFromRegisters(this.registers, this.precision) : Number.NaN;
+    const any = countRanks(frontier, firstPane, lastPane, this.precision, this.rankCounts);
+    return any ? estimateFromHistogram(this.rankCounts, this.precision) : Number.NaN;
   }
 
   valueError(slot: number, firstPane: number, lastPane: number): number {
     const closedExact = this.exact.foreign(slot) < 0;
-    if (closedExact && !this.openIn(slot, firstPane, lastPane)) return 0;
+    if (closedExact && !this.open.holdsAny(slot, firstPane, lastPane)) return 0;
     return closedExact && this.exactUnion(slot, firstPane, lastPane) >= 0 ? 0 : relativeError(this.registers.length);
   }
 
@@ -229,33 +223,6 @@ export class Distinct implements Measure {
   private dropFrontier(slot: number, id: number): void {
     this.frontiers.drop(id);
     this.exact.clear(slot);
-  }
-
-  /** The slot's oldest open pane up to `pane`. */
-  private oldestOpen(slot: number, pane: number): number {
-    let oldest = noBlock;
-    let oldestPane = pane + 1;
-    const length = this.open.length(slot);
-    if (length === 0) return oldest;
-    const first = this.open.address(slot);
-    const words = this.slab.chunks[first >>> 16];
-    for (let i = 0, at = first & 0xffff; i < length; i++, at += 4) {
-      if (words[at] >= oldestPane) continue;
-      oldest = first + 4 * i;
-      oldestPane = words[at];
-    }
-    return oldest;
-  }
-
-  private openIn(slot: number, firstPane: number, lastPane: number): boolean {
-    const length = this.open.length(slot);
-    if (length === 0) return false;
-    const address = this.open.address(slot);
-    const words = this.slab.chunks[address >>> 16];
-    for (let i = 0, at = address & 0xffff; i < length; i++, at += 4) {
-      if (words[at] >= firstPane && words[at] <= lastPane) return true;
-    }
-    return false;
   }
 
   private eachOpen(slot: number, firstPane: number, lastPane: number, visit: (entry: number, pane: number) => void): void {

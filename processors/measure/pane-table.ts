@@ -63,6 +63,35 @@ export class PaneTable {
     return address;
   }
 
+  /** Address of the entry of the slot's oldest pane up to `lastPane`, `noBlock` if there is none. */
+  oldestEntry(slot: number, lastPane: number): number {
+    const length = this.length(slot);
+    let oldest = noBlock;
+    if (length === 0) return oldest;
+    let oldestPane = lastPane + 1;
+    const first = this.slots[2 * slot];
+    const words = this.slab.chunks[first >>> 16];
+    const base = first & 0xffff;
+    const end = base + (length << this.entryLog2);
+    for (let at = base; at < end; at += 1 << this.entryLog2) {
+      if (words[at] >= oldestPane) continue;
+      oldest = first + at - base;
+      oldestPane = words[at];
+    }
+    return oldest;
+  }
+
+  /** Whether the slot has an entry of any of these panes. */
+  holdsAny(slot: number, firstPane: number, lastPane: number): boolean {
+    const length = this.length(slot);
+    if (length === 0) return false;
+    const first = this.slots[2 * slot];
+    const words = this.slab.chunks[first >>> 16];
+    const end = (first & 0xffff) + (length << this.entryLog2);
+    for (let at = first & 0xffff; at < end; at += 1 << this.entryLog2) if (words[at] >= firstPane && words[at] <= lastPane) return true;
+    return false;
+  }
+
   /** The smallest pane from `firstPane` on that has an entry; Infinity if there is none. */
   oldestPane(slot: number, firstPane: number): number {
     const length = this.length(slot);

@@ -91,11 +91,11 @@ function foursOf(registers: Uint8Array): Uint32Array {
 }
 
 /**
- * Counts the registers of each rank, for the window from `firstPane` to the newest pane, straight from the entries: the last one of a register
- * that is in the window has the greatest rank.
+ * Counts the registers of each rank over panes firstPane..lastPane, straight from the entries: the last one of a register that is among them
+ * has the greatest rank. Returns whether there was any.
  * @param counts gets them; 66 long at least
  */
-export function countRanks(frontier: Frontier, firstPane: number, precision: number, counts: Uint32Array): void {
+export function countRanks(frontier: Frontier, firstPane: number, lastPane: number, precision: number, counts: Uint32Array): boolean {
   const mask = maxPanes(precision) - 1;
   const shift = 32 - precision;
   const newest = frontier[0];
@@ -106,7 +106,8 @@ export function countRanks(frontier: Frontier, firstPane: number, precision: num
   let occupied = 0;
   for (let at = head; at < end; at++) {
     const entry = frontier[at];
-    if (newest - ((newest - (entry >>> rankBits)) & mask) < firstPane) continue;
+    const pane = newest - ((newest - (entry >>> rankBits)) & mask);
+    if (pane < firstPane || pane > lastPane) continue;
     if (entry >>> shift !== register) {
       counts[rank]++;
       occupied++;
@@ -116,6 +117,7 @@ export function countRanks(frontier: Frontier, firstPane: number, precision: num
   }
   counts[rank]++;
   counts[0] = 2 ** precision - occupied;
+  return occupied > 0;
 }
 
 /** The frontier of tokens, each with the last pane it was seen in. */
