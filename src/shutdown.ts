@@ -1,4 +1,5 @@
 /** Shutdown in order and within a deadline, naming what was stuck. */
+import type { EngineParts } from './engine-parts.ts';
 
 export interface ShutdownStep {
   readonly name: string;
@@ -8,6 +9,18 @@ export interface ShutdownStep {
 export interface StuckStep {
   readonly name: string;
   readonly reason: string;
+}
+
+/** No more input comes, what lies `between` is done with what came, and then nothing more goes out. */
+export function shutdownSteps(parts: EngineParts, between: readonly ShutdownStep[]): ShutdownStep[] {
+  const { sources, sinks, deadLetter, checkpoints } = parts;
+  return [
+    ...sources.map((source) => ({ name: `source ${source.name}`, run: () => source.stop() })),
+    ...between,
+    ...sinks.map((sink) => ({ name: `sink ${sink.name}`, run: () => sink.close() })),
+    ...(deadLetter === undefined ? [] : [{ name: 'the dead letter', run: () => deadLetter.close() }]),
+    ...(checkpoints?.close === undefined ? [] : [{ name: 'the checkpoints', run: async () => checkpoints.close?.() }]),
+  ];
 }
 
 /** Runs the steps one after the other; a step that fails or outlasts its share of what is left of `deadlineMs` is named and passed over. */

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseConfig } from '../../src/config.ts';
-import { engineDefaults } from '../../src/engine.ts';
+import { engineDefaults } from '../../src/engine-parts.ts';
 import { loadRules } from '../../src/rules.ts';
 import { root } from '../support/build.ts';
 import { composeJudge } from '../support/published-schema.ts';

@@ -10,7 +10,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { check } from '../../src/check.ts';
 import { type Config, parseConfig } from '../../src/config.ts';
-import { engineDefaults } from '../../src/engine.ts';
+import { engineDefaults } from '../../src/engine-parts.ts';
 import { loadRules } from '../../src/rules.ts';
 import { root } from '../support/build.ts';
 import { kubernetesJudge } from '../support/published-schema.ts';

@@ -1,7 +1,8 @@
 /** An engine over ends in memory, for the smallest cases of what went wrong once. */
 import { pino } from 'pino';
 import { Pipeline } from '../../processors/pipeline.ts';
-import { Engine, type EngineOptions, type EngineParts } from '../../src/engine.ts';
+import { Engine } from '../../src/engine.ts';
+import type { EngineOptions, EngineParts } from '../../src/engine-parts.ts';
 import { ruleOf } from '../support/rules.ts';
 
 export const baseMs = Date.parse('2026-01-05T12:00:00Z');
