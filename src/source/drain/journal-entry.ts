@@ -25,6 +25,8 @@ export const entryHeadBytes = 12;
 /** "SGJ1": what a search for the next whole entry looks for. */
 const magic = 0x314a4753;
 export const magicBytes = Buffer.from([0x53, 0x47, 0x4a, 0x31]);
+/** Follows what was written last: no entry begins like that. */
+export const endMark = Buffer.alloc(entryHeadBytes);
 const payloadHeadBytes = 14;
 const recordHeadBytes = 14;
 const noHeaders = 0xffff;

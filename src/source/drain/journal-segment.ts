@@ -1,6 +1,6 @@
 /** One file of a journal, and a reader that walks its entries and steps over damage. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { claimedBytes, entryHeadBytes, firstSequenceOf, isWhole, magicBytes, recordCountOf } from './journal-entry.ts';
+import { claimedBytes, endMark, entryHeadBytes, firstSequenceOf, isWhole, magicBytes, recordCountOf } from './journal-entry.ts';
 
 /** A place is remembered every so many bytes, so that reading one record does not walk a whole file. */
 const indexEveryBytes = 64 * 1024;
@@ -13,6 +13,8 @@ export class JournalSegment {
   bytes: number;
   /** When it was last written, ms since the epoch, as the file system said when the journal was opened. */
   modifiedMs: number;
+  /** Who has the file open. */
+  readers = 0;
   private readonly sequences: number[] = [];
   private readonly positions: number[] = [];
 
@@ -67,7 +69,13 @@ export class SegmentReader {
   }
 
   static async open(segment: JournalSegment, position: number, damaged: (text: string) => void): Promise<SegmentReader> {
-    return new SegmentReader(await open(segment.path, 'r'), segment, position, damaged);
+    segment.readers++;
+    try {
+      return new SegmentReader(await open(segment.path, 'r'), segment, position, damaged);
+    } catch (error) {
+      segment.readers--;
+      throw error;
+    }
   }
 
   get firstSequence(): number {
@@ -97,7 +105,15 @@ export class SegmentReader {
     return false;
   }
 
+  /** Whether what was written ends at `position`, as its writer left it: with the file, or with the mark that is put after each write. */
+  async endsHere(): Promise<boolean> {
+    const rest = Buffer.alloc(endMark.length);
+    await this.file.read(rest, 0, rest.length, this.position);
+    return rest.equals(endMark);
+  }
+
   async close(): Promise<void> {
+    this.segment.readers--;
     await this.file.close();
   }
 
@@ -116,7 +132,9 @@ export class SegmentReader {
     if (this.size < 0 || position + this.size > limit) return false;
     await this.have(position, this.size, limit);
     if (position + this.size > this.bufferStart + this.buffer.length) return false;
-    return isWhole(this.buffer, position - this.bufferStart, this.size);
+    const at = position - this.bufferStart;
+    // What the file held before it was written again has smaller numbers.
+    return isWhole(this.buffer, at, this.size) && firstSequenceOf(this.buffer, at) >= this.segment.firstSequence;
   }
 
   private async magicAfter(from: number, limit: number): Promise<number> {

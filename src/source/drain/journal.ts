@@ -5,8 +5,16 @@
 import { type FileHandle, mkdir } from 'node:fs/promises';
 import { DependencyError } from '../../errors.ts';
 import { GroupCommit } from './group-commit.ts';
-import { entryBytes, type JournalRecord, type PreparedEntry, prepareEntry, type StoredRecord, writeEntry } from './journal-entry.ts';
-import { JournalFiles, reopen, syncWritten, writeWhole } from './journal-files.ts';
+import {
+  endMark,
+  entryBytes,
+  type JournalRecord,
+  type PreparedEntry,
+  prepareEntry,
+  type StoredRecord,
+  writeEntry,
+} from './journal-entry.ts';
+import { JournalFiles } from './journal-files.ts';
 import { JournalReader, type ReadLimits } from './journal-reader.ts';
 import { SegmentReader } from './journal-segment.ts';
 import type { RecordSlices } from './record-slices.ts';
@@ -46,11 +54,10 @@ export class Journal {
   nextSequence = 0;
   /** Places where damage was stepped over since the journal was opened. */
   damaged = 0;
-  private readonly options: Required<Omit<JournalOptions, 'onDamage'>>;
+  private readonly options: Required<Omit<JournalOptions, 'onDamage' | 'sync'>> & Pick<JournalOptions, 'sync'>;
   private readonly onDamage: (text: string) => void;
   private files!: JournalFiles;
   private reader!: JournalReader;
-  private file: FileHandle | undefined;
   private readonly commits = new GroupCommit((entries) => this.write(entries));
   /** Set when a failed write may have left bytes that were not acknowledged: they are cut before anything else is written. */
   private broken: Error | undefined;
@@ -67,7 +74,7 @@ export class Journal {
       maxBytes,
       keepBytes: Math.min(options.keepBytes ?? defaultKeepBytes, Math.floor(maxBytes / 2)),
       segmentBytes: Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.max(1, Math.floor(maxBytes / 4))),
-      sync: options.sync ?? syncWritten,
+      sync: options.sync,
     };
     this.onDamage = (text) => {
       this.damaged++;
@@ -187,12 +194,11 @@ export class Journal {
     await this.trimming;
     this.reader.close();
     for (const waiter of this.roomWaiters.splice(0)) waiter();
-    await this.file?.close();
-    this.file = undefined;
+    await this.files.close();
   }
 
   private async load(): Promise<void> {
-    this.files = await JournalFiles.list(this.options.dir);
+    this.files = await JournalFiles.list(this.options.dir, this.options.sync);
     this.reader = new JournalReader(this.files, this.onDamage);
     if (this.files.isEmpty) return this.roll(0);
     const { last } = this.files;
@@ -200,20 +206,16 @@ export class Journal {
     const reader = await SegmentReader.open(last, 0, this.onDamage);
     try {
       while (await reader.next(last.bytes)) this.nextSequence = reader.firstSequence + reader.recordCount;
+      const torn = last.bytes - reader.position;
+      if (torn > 0 && !(await reader.endsHere())) {
+        this.onDamage(
+          `${last.path}: ${torn} bytes after ${reader.position} are no whole append: cut; a crash leaves one that was not acknowledged`,
+        );
+      }
     } finally {
       await reader.close();
     }
-    this.file = await reopen(last.path);
-    const torn = last.bytes - reader.position;
-    if (torn > 0) {
-      this.onDamage(
-        `${last.path}: ${torn} bytes after ${reader.position} are no whole append: cut; a crash leaves one that was not acknowledged`,
-      );
-      await this.file.truncate(reader.position);
-      this.files.grow(-torn);
-    }
-    // What was whole but not synced when the last process ended is about to be handed out.
-    await this.file.sync();
+    await this.files.reopen(reader.position);
   }
 
   private async write(entries: readonly PreparedEntry[]): Promise<number[]> {
@@ -232,8 +234,8 @@ export class Journal {
   private async writeGroup(entries: readonly PreparedEntry[]): Promise<number[]> {
     if (this.files.last.bytes >= this.options.segmentBytes) await this.roll(this.nextSequence);
     const segment = this.files.last;
-    const file = this.file as FileHandle;
-    const buffer = this.groupBuffer(entries.reduce((sum, entry) => sum + entryBytes(entry), 0));
+    const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
+    const buffer = this.groupBuffer(bytes + endMark.length);
     const firsts: number[] = [];
     let at = 0;
     let sequence = this.nextSequence;
@@ -242,10 +244,10 @@ export class Journal {
       at = writeEntry(entry, sequence, buffer, at);
       sequence += entry.count;
     }
-    await writeWhole(file, buffer, segment.bytes);
-    await this.options.sync(file);
-    segment.note(firsts[0], segment.bytes);
-    this.files.grow(buffer.length);
+    buffer.set(endMark, at);
+    const position = segment.bytes;
+    await this.files.append(buffer);
+    segment.note(firsts[0], position);
     this.nextSequence = sequence;
     this.reader.wake();
     return firsts;
@@ -271,18 +273,12 @@ export class Journal {
 
   /** Cuts what a failed write may have left: its sequence numbers will be given again. */
   private async repair(): Promise<void> {
-    const file = this.file as FileHandle;
-    const { bytes } = this.files.last;
-    await file.truncate(bytes);
-    await file.datasync();
-    await this.options.sync(file);
+    await this.files.cut();
     this.broken = undefined;
   }
 
   private async roll(firstSequence: number): Promise<void> {
-    const file = await this.files.begin(firstSequence);
-    await this.file?.close();
-    this.file = file;
+    await this.files.begin(firstSequence);
     this.nextSequence = firstSequence;
     this.reader.wake();
   }

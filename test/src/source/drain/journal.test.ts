@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -172,7 +172,7 @@ describe('a journal', () => {
       expect((await all(journal))[0].offset).toBe(journal.firstSequence);
       expect(await journal.read(0)).toBeUndefined();
       await journal.trim(50);
-      expect(await files()).toHaveLength(1);
+      expect((await files()).filter((file) => file.endsWith('.journal'))).toHaveLength(1);
     });
     await withJournal({ segmentBytes: 1000, keepBytes: 3000 }, async (journal) => {
       for (let i = 0; i < 50; i++) await journal.append([record('x'.repeat(100))]);
@@ -248,6 +248,101 @@ describe('a journal', () => {
     await mkdir(dir);
     await (await open(join(dir, 'file'), 'w')).close();
     await expect(Journal.open({ dir: join(dir, 'file') })).rejects.toThrow(/journal .*cannot be opened/);
+  });
+});
+
+describe('files that are written again', () => {
+  const ring = { segmentBytes: 1000, keepBytes: 0, maxBytes: 20_000 };
+
+  /** Fills files, and lets go of them, until most were written more than once. */
+  async function goRound(journal: Journal): Promise<void> {
+    for (let i = 0; i < 60; i++) {
+      await journal.append([record(`${i}`.padEnd(100, '.')), record(`${i}`)]);
+      if (i % 10 === 9) await journal.trim(2 * i - 8);
+    }
+  }
+
+  async function diskBytes(): Promise<number> {
+    let bytes = 0;
+    for (const file of await files()) bytes += (await stat(file)).size;
+    return bytes;
+  }
+
+  test('hold what was written last and nothing of before, whether they were closed or not', async () => {
+    const damage: string[] = [];
+    const onDamage = (text: string) => damage.push(text);
+    await withJournal(ring, async (journal) => {
+      await goRound(journal);
+      const kept = texts(await all(journal));
+      expect((await files()).some((file) => file.endsWith('.spare'))).toBe(true);
+      const crashed = join(root, 'not-closed');
+      await cp(dir, crashed, { recursive: true });
+      const copy = await Journal.open({ ...ring, dir: crashed, onDamage });
+      expect(texts(await all(copy))).toEqual(kept);
+      expect(copy.bytes).toBe(journal.bytes);
+      await goRound(copy);
+      expect(copy.nextSequence).toBe(240);
+      expect(texts(await all(copy)).at(-1)).toBe('239:59');
+      await copy.close();
+    });
+    await withJournal({ ...ring, onDamage }, async (journal) => expect(texts(await all(journal)).at(-1)).toBe('119:59'));
+    expect(damage).toEqual([]);
+  });
+
+  test('cut at any byte of the last write, hold every append before that', async () => {
+    await withJournal(ring, async (journal) => {
+      await goRound(journal);
+      const before = texts(await all(journal));
+      const last = (await files()).filter((file) => file.endsWith('.journal')).at(-1) as string;
+      const old = await readFile(last);
+      const next = journal.nextSequence;
+      await journal.append([record('torn')]);
+      const written = await readFile(last);
+      const from = written.findIndex((byte, i) => byte !== old[i]);
+      expect(written.length).toBe(old.length);
+      for (let cut = from; cut < from + 60; cut++) {
+        const crashed = join(root, `torn-${cut}`);
+        await cp(dir, crashed, { recursive: true });
+        await writeFile(join(crashed, last.slice(dir.length + 1)), Buffer.concat([written.subarray(0, cut), old.subarray(cut)]));
+        const copy = await Journal.open({ ...ring, dir: crashed });
+        const wholeWrite = copy.nextSequence === next + 1;
+        expect(texts(await all(copy))).toEqual(wholeWrite ? [...before, `${next}:torn`] : before);
+        expect(await copy.append([record('after')])).toBe(copy.nextSequence - 1);
+        await copy.close();
+      }
+    });
+  });
+
+  test('are not written while somebody reads them', async () => {
+    const value = (i: number) => record(`${i}`.padEnd(300_000, '.'));
+    await withJournal({ segmentBytes: 3_000_000, keepBytes: 0 }, async (journal) => {
+      for (let i = 0; i < 30; i++) await journal.append([value(i)]);
+      const reader = journal.readFrom(0, { until: 60 });
+      const read = [...((await reader.next()).value ?? [])];
+      expect(read.length).toBeLessThan(5);
+      await journal.trim(30);
+      for (let i = 30; i < 60; i++) await journal.append([value(i)]);
+      for await (const batch of reader) read.push(...batch);
+      for (const { offset, value: bytes } of read) expect(Number.parseInt(Buffer.from(bytes).toString(), 10)).toBe(offset);
+      const offsets = read.map(({ offset }) => offset);
+      // The rest of the file that was being read, then what is still kept.
+      expect(offsets.slice(0, 10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
+      expect(offsets.at(-1)).toBe(59);
+    });
+  });
+
+  test('make the folder no larger than one file more than it may be', async () => {
+    await withJournal({ ...ring, maxBytes: 6000 }, async (journal) => {
+      let most = 0;
+      for (let i = 0; i < 300; i++) {
+        await journal.append([record('x'.repeat(100))]);
+        if (i % 30 === 0) await journal.trim(i);
+        most = Math.max(most, await diskBytes());
+      }
+      expect(most).toBeGreaterThan(4000);
+      expect(most).toBeLessThanOrEqual(6000 + 1000 + 300);
+    });
   });
 });
 
