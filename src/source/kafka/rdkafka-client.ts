@@ -207,6 +207,15 @@ export function rdFailure(error: RdError): Error {
   return Object.assign(failure, { code: error.code, type });
 }
 
+/** On the way out: what stands in the way would undo what is undone with the membership. */
+export function attempt(act: () => void): void {
+  try {
+    act();
+  } catch {
+    // It is gone already.
+  }
+}
+
 /** Connects, for at most `timeoutMs`. What it leaves behind when that fails is disconnected by the module itself. */
 export async function connectRd(client: RdClient, connection: KafkaConnection, timeoutMs: number): Promise<void> {
   if (connection.sasl?.mechanism === 'oauthbearer') await keepToken(client, connection);

@@ -2,8 +2,7 @@
  * Reading as a member of a consumer group, over librdkafka, in rounds (`rdkafka-rounds.ts`), never its flowing mode, which has no back-pressure.
  *
  * Rebalances are cooperative (cooperative-sticky, or KIP-848): only what moves is revoked, and the rest goes on. librdkafka waits for
- * `incrementalAssign` and `incrementalUnassign`, so the engine makes durable and commits before partitions go, and the places to begin are
- * looked up before records come.
+ * `incrementalAssign` and `incrementalUnassign`, so what a change owes (`rdkafka-assignment.ts`) is done before it goes on.
  */
 import { partitionKey, type RecordBatch } from '../../../processors/record.ts';
 import type { Positions, RecordIntake } from '../source.ts';
@@ -16,7 +15,9 @@ import { KafkaOutage } from './kafka-outage.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import { KafkaRebuild } from './kafka-rebuild.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
+import { RdkafkaAssignment } from './rdkafka-assignment.ts';
 import {
+  attempt,
   connectRd,
   memberSettings,
   type RdConsumer,
@@ -44,15 +45,10 @@ export class RdkafkaGroup {
   readonly #queue: HandInQueue;
   readonly #outage: KafkaOutage;
   readonly #commits: RdkafkaCommits;
+  readonly #assignment: RdkafkaAssignment;
   #consumer: RdConsumer | undefined;
   #rounds: RdkafkaRounds | undefined;
   #subscribed: readonly string[] = [];
-  /** Revoked or being so: what still comes of them is left out. */
-  readonly #leaving = new Set<string>();
-  #changes: Promise<void> = Promise.resolve();
-  #changing = 0;
-  /** Counts the changes that were asked for. */
-  #generation = 0;
   #failure: { error: unknown } | undefined;
   #stopping = false;
   #over = false;
@@ -84,10 +80,24 @@ export class RdkafkaGroup {
       (batch) => this.#handIn(batch),
       (error) => this.#fail(error),
     );
+    this.#assignment = new RdkafkaAssignment({
+      partitions: this.#partitions,
+      queue: this.#queue,
+      commits: this.#commits,
+      rebuild: this.#rebuild,
+      into,
+      member: {
+        stopping: () => this.#stopping,
+        over: () => this.#over,
+        failed: () => this.#failure !== undefined,
+        fail: (error) => this.#fail(error),
+        atRest: (act) => this.#atRest(act),
+      },
+    });
   }
 
   get problem(): string | undefined {
-    return this.#outage.problem ?? (this.#changing > 0 || this.#rebuild.running ? 'rebalancing' : undefined);
+    return this.#outage.problem ?? (this.#assignment.changing || this.#rebuild.running ? 'rebalancing' : undefined);
   }
 
   lag(): number | undefined {
@@ -125,8 +135,7 @@ export class RdkafkaGroup {
     this.#stopping = true;
     this.#commits.giveUpAt(performance.now() + stopForMs);
     this.#queue.nudge();
-    const held = () => [...this.#partitions.held.values()].map(({ topic, partition }) => ({ topic, partition }));
-    await this.#change(() => this.#revoke(held()));
+    await this.#assignment.giveBack();
     this.#over = true;
     this.#rounds?.end();
     this.#queue.nudge();
@@ -161,7 +170,7 @@ export class RdkafkaGroup {
       batch: (batch) => this.#enqueue(batch),
       alive: () => this.#up(),
       refused: (error) => this.#trouble(error, true),
-      awaited: () => this.#changing > 0 || this.#commits.awaited,
+      awaited: () => this.#assignment.changing || this.#commits.awaited,
       reading: () =>
         [...this.#partitions.held.values()].filter(({ started }) => started).map(({ topic, partition }) => ({ topic, partition })),
     });
@@ -170,7 +179,7 @@ export class RdkafkaGroup {
 
   #enqueue(batch: RecordBatch): void {
     const key = partitionKey(batch.topic, batch.partition);
-    if (this.#stopping || this.#leaving.has(key) || !this.#partitions.held.get(key)?.started) return;
+    if (this.#stopping || this.#assignment.leaves(key) || !this.#partitions.held.get(key)?.started) return;
     this.#queue.add(batch);
   }
 
@@ -182,7 +191,7 @@ export class RdkafkaGroup {
     if (records[0].offset !== held.next) {
       await persist(this.#options, `look at ${batch.topic}`, outageForMs, () => this.#partitions.arrivedAt(held, records[0].offset));
     }
-    if (this.#leaving.has(partitionKey(batch.topic, batch.partition)) || this.#stopping) return;
+    if (this.#assignment.leaves(partitionKey(batch.topic, batch.partition)) || this.#stopping) return;
     await this.#into.batch(batch);
     held.next = records[records.length - 1].offset + 1;
     held.end = Math.max(held.end, held.next);
@@ -195,63 +204,11 @@ export class RdkafkaGroup {
       if (error.code === rdCode.revoke) attempt(() => this.#consumer?.incrementalUnassign(partitions));
       return;
     }
-    void this.#change(() => (error.code === rdCode.assign ? this.#assign(partitions) : this.#revoke(partitions)));
+    void (error.code === rdCode.assign ? this.#assignment.assigned(partitions) : this.#assignment.revoked(partitions));
   }
 
-  /** One change of the assignment at a time. What it rejects with ends the run. */
-  #change(change: () => Promise<void>): Promise<void> {
-    this.#changing++;
-    const generation = ++this.#generation;
-    this.#queue.nudge();
-    this.#changes = this.#changes
-      .then(() => this.#rebuild.abandon())
-      .then(change)
-      .then(() => void this.#makeWindowsWhole(generation))
-      .catch((error) => this.#fail(error))
-      .finally(() => this.#changing--);
-    return this.#changes;
-  }
-
-  async #assign(assigned: readonly RdPartition[]): Promise<void> {
-    const commitStart = (positions: Positions) => void this.commit(positions).catch((error) => this.#fail(error));
-    const started = await this.#partitions.add(assigned, commitStart);
-    if (this.#over || this.#failure) return;
-    this.#into.partitions(started.map(({ topic, partition }) => partitionKey(topic, partition)));
-    const begins = started.map(({ topic, partition, next }) => ({ topic, partition, offset: next }));
-    await this.#atRest(() => this.#consumer?.incrementalAssign(begins));
-  }
-
-  async #revoke(revoked: readonly RdPartition[]): Promise<void> {
-    const keys = revoked.map(({ topic, partition }) => partitionKey(topic, partition)).filter((key) => this.#partitions.held.has(key));
-    for (const key of keys) this.#leaving.add(key);
-    try {
-      await this.#queue.drop(this.#leaving);
-      if (keys.length > 0 && !this.#failure) await this.#into.revoked(keys);
-      await this.#commits.settled();
-    } finally {
-      this.#partitions.giveUp(keys);
-      for (const key of keys) this.#leaving.delete(key);
-    }
-    // After a session was lost they may be gone already.
-    if (revoked.length > 0) await this.#atRest(() => attempt(() => this.#consumer?.incrementalUnassign(revoked)));
-  }
-
-  /** After a change: windows are made again where they have to be, and nothing new is handed in until they are whole. */
-  async #makeWindowsWhole(generation: number): Promise<void> {
-    try {
-      await this.#queue.hold();
-      // Another change is on its way, and does this when it is done.
-      if (generation !== this.#generation || this.#stopping || this.#over || this.#failure) return;
-      const held = [...this.#partitions.held.values()];
-      if (this.#rebuild.neededFor(held)) await this.#rebuild.run(held);
-      if (this.#rebuild.whole) this.#queue.release();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  #atRest(act: () => void): Promise<void> {
-    return this.#failure || this.#over ? Promise.resolve() : (this.#rounds?.atRest(act) ?? Promise.resolve());
+  #atRest(act: (consumer: RdConsumer | undefined) => void): Promise<void> {
+    return this.#failure || this.#over ? Promise.resolve() : (this.#rounds?.atRest(() => act(this.#consumer)) ?? Promise.resolve());
   }
 
   /** New topics of a pattern. */
@@ -316,13 +273,5 @@ export class RdkafkaGroup {
         resolve();
       });
     });
-  }
-}
-
-function attempt(act: () => void): void {
-  try {
-    act();
-  } catch {
-    // On the way out: what it would undo is undone with the membership.
   }
 }
