@@ -1,19 +1,16 @@
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import { ExponentialHistogram } from './exponential-histogram.ts';
-import { bucketMiddle, histogramIndex } from './histogram-index.ts';
+import { addWords, appendWords, countInWords, putWords, wordsAt, wordsFor } from './histogram-words.ts';
 import type { Slab } from './slab.ts';
 import type { CentroidList } from './t-digest.ts';
 
 /** What the third word of an entry says the second one is. */
 export const Form = { single: 1, values: 2, histogram: 3, digest: 4 } as const;
 
-/** Words before the counts of a histogram: scale, zeros, first bucket and number of buckets, of the positive and of the negative side. */
-const head = 6;
-
 /**
  * The numbers of one pane of one slot, in four words of a `PaneTable`: pane, content, form + 8 * log2 of the words, how many. Up to `most`
- * numbers are kept as f32, one of them in place; more as an exponential histogram. Which it is, and what is in the histogram, follows
- * from the set of numbers alone. A digest is only ever put here by `putDigest`.
+ * numbers are kept as f32, one of them in place; more as an exponential histogram (`histogram-words.ts`). Which it is, and what is in the
+ * histogram, follows from the set of numbers alone. A digest is only ever put here by `putDigest`.
  */
 export class PaneValues {
   private readonly slab: Slab;
@@ -90,19 +87,7 @@ export class PaneValues {
       return;
     }
     const block = this.slab.chunks[entry >>> 16][(entry & 0xffff) + 1];
-    const words = this.slab.chunks[block >>> 16];
-    const base = block & 0xffff;
-    const scale = words[base] | 0;
-    histogram.coarsenTo(scale);
-    if (words[base + 1] > 0) histogram.add(0, words[base + 1]);
-    let at = base + head;
-    for (const side of [2, 4]) {
-      const start = words[base + side] | 0;
-      for (let i = 0; i < words[base + side + 1]; i++, at++) {
-        if (words[at] > 0) histogram.addBucket(start + i, scale, side === 2, words[at]);
-      }
-    }
-    histogram.limit();
+    addWords(this.slab.chunks[block >>> 16], block & 0xffff, histogram);
   }
 
   /** Appends an entry to a list of centroids, ascending; a histogram's buckets by their middles, as f32. */
@@ -123,16 +108,7 @@ export class PaneValues {
       for (let at = base + 2; at < end; at += 2) list.push(floats[at], words[at + 1]);
       return;
     }
-    const scale = words[base] | 0;
-    const positives = words[base + 3];
-    for (let i = words[base + 5] - 1; i >= 0; i--) {
-      const count = words[base + head + positives + i];
-      if (count > 0) list.push(Math.fround(-bucketMiddle((words[base + 4] | 0) + i, scale)), count);
-    }
-    if (words[base + 1] > 0) list.push(0, words[base + 1]);
-    for (let i = 0; i < positives; i++) {
-      if (words[base + head + i] > 0) list.push(Math.fround(bucketMiddle((words[base + 2] | 0) + i, scale)), words[base + head + i]);
-    }
+    appendWords(words, base, list);
   }
 
   /** Replaces what the entry holds by a digest. */
@@ -184,8 +160,7 @@ export class PaneValues {
     }
     const base = block & 0xffff;
     const content = this.slab.chunks[block >>> 16];
-    const length =
-      form === Form.values ? words[at + 3] : form === Form.digest ? 2 + 2 * content[base] : head + content[base + 3] + content[base + 5];
+    const length = form === Form.values ? words[at + 3] : form === Form.digest ? 2 + 2 * content[base] : wordsAt(content, base);
     out.array(content.subarray(base, base + length));
   }
 
@@ -209,34 +184,14 @@ export class PaneValues {
   private mergeHistogram(entry: number, content: Uint32Array): void {
     if (this.form(entry) !== Form.histogram) this.toHistogram(entry);
     this.load(entry);
-    const scale = content[0] | 0;
-    const histogram = this.histogram;
-    histogram.coarsenTo(scale);
-    if (content[1] > 0) histogram.add(0, content[1]);
-    let at = head;
-    for (const side of [2, 4]) {
-      for (let i = 0; i < content[side + 1]; i++, at++) {
-        if (content[at] > 0) histogram.addBucket((content[side] | 0) + i, scale, side === 2, content[at]);
-      }
-    }
-    histogram.limit();
+    addWords(content, 0, this.histogram);
     this.store(entry);
   }
 
   private addToHistogram(entry: number, value: number): void {
     const words = this.slab.chunks[entry >>> 16];
     const block = words[(entry & 0xffff) + 1];
-    const content = this.slab.chunks[block >>> 16];
-    const base = block & 0xffff;
-    if (value === 0) {
-      content[base + 1]++;
-      words[(entry & 0xffff) + 3]++;
-      return;
-    }
-    const side = value > 0 ? 2 : 4;
-    const place = histogramIndex(Math.abs(value), content[base] | 0) - (content[base + side] | 0);
-    if (place >= 0 && place < content[base + side + 1]) {
-      content[base + head + place + (side === 4 ? content[base + 3] : 0)]++;
+    if (countInWords(this.slab.chunks[block >>> 16], block & 0xffff, value)) {
       words[(entry & 0xffff) + 3]++;
       return;
     }
@@ -262,22 +217,15 @@ export class PaneValues {
 
   /** Writes `this.histogram` over what the entry holds. */
   private store(entry: number): void {
-    const { scale, zero, positive, negative, total } = this.histogram;
-    const log2 = log2For(head + positive.length + negative.length);
+    const log2 = log2For(wordsFor(this.histogram));
     const words = this.slab.chunks[entry >>> 16];
     let block = words[(entry & 0xffff) + 1];
     if (this.form(entry) !== Form.histogram || words[(entry & 0xffff) + 2] >>> 3 !== log2) {
       this.release(entry);
       block = this.slab.allocate(log2);
     }
-    const content = this.slab.chunks[block >>> 16];
-    const base = block & 0xffff;
-    content.set([scale, zero, positive.start, positive.length, negative.start, negative.length], base);
-    let at = base + head;
-    for (const side of [positive, negative]) {
-      for (let i = side.start; i < side.start + side.length; i++) content[at++] = side.at(i);
-    }
-    this.set(entry, block, Form.histogram, log2, total);
+    putWords(this.histogram, this.slab.chunks[block >>> 16], block & 0xffff);
+    this.set(entry, block, Form.histogram, log2, this.histogram.total);
   }
 
   /** Gives an entry of single numbers a block of 2^log2 words. */
