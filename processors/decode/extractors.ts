@@ -1,4 +1,4 @@
-import type { RowWriter } from './row-writer.ts';
+import type { MessageReader, RowWriter } from './row-writer.ts';
 
 export interface ExtractorOptions {
   /** Only events of this dataset, or of one below it. */
@@ -18,7 +18,7 @@ interface Extractor {
 }
 
 /** Fields that a user's regular expressions find in the message. The only regular expressions run per event, and only where asked for. */
-export class Extractors {
+export class Extractors implements MessageReader {
   private readonly extractors: readonly Extractor[];
 
   /** Throws an Error that names the pattern if it is no regular expression or has no named group. */

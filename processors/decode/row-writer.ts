@@ -1,6 +1,5 @@
 import type { SourceRecord } from '../record.ts';
 import type { EventBatch, Scalar } from './event-batch.ts';
-import type { Extractors } from './extractors.ts';
 import { type FieldNames, Special, type Target } from './field-table.ts';
 import { epochMs, textTimeMs } from './time.ts';
 
@@ -11,6 +10,11 @@ const unset = 255;
 /** What an envelope says (Kubernetes metadata, a frame's header) gives way to what the line itself says. */
 const envelopePenalty = 80;
 const nullPenalty = 160;
+
+/** Looks at the message of a row before it is counted. */
+export interface MessageReader {
+  run(row: RowWriter): void;
+}
 
 /**
  * Writes the row that is being decoded. Values come under their sender's names; the compiled name table says which slots want them and
@@ -40,9 +44,9 @@ export class RowWriter {
   private penalty = 0;
   private readonly ranks: Uint8Array;
   private readonly names: FieldNames;
-  private readonly extractors: Extractors | undefined;
+  private readonly extractors: MessageReader | undefined;
 
-  constructor(names: FieldNames, slots: number, extractors?: Extractors) {
+  constructor(names: FieldNames, slots: number, extractors?: MessageReader) {
     this.names = names;
     this.extractors = extractors;
     this.ranks = new Uint8Array(slots);

@@ -1,41 +1,47 @@
 /**
- * A topic through the whole engine on a real broker: Kafka source -> rules -> Kafka sink, checkpoints on disk; as a share of what the bare
- * client reads from the same topic in the same run. All take turns, so that a neighbour on the machine slows all.
+ * A topic through the whole engine on a real broker: Kafka source -> ten rules -> Kafka sink, checkpoints on disk. All rows take turns, so
+ * that a neighbour on the machine slows all.
  *
- * Where the engine is the limit its share says how fast the engine is. So there are two rows where it is not: the source alone, handing in
- * to what only counts; and the whole engine with ten rules that take another dataset.
+ * Two things bound it: what the bare client reads of the same topic, and what the same engine does with the same records from memory. So
+ * the whole is a share of the slower one. Beside it what the client alone decides: the source handing in to what only counts, and the
+ * whole engine with ten rules that take another dataset.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { Pipeline } from '../../processors/pipeline.ts';
-import type { RecordBatch } from '../../processors/record.ts';
+import type { RecordBatch, SourceRecord } from '../../processors/record.ts';
 import type { Rule } from '../../processors/rule.ts';
 import { createLocalCheckpoints } from '../../src/checkpoint/local.ts';
 import { Engine } from '../../src/engine.ts';
 import { KafkaSink } from '../../src/sink/kafka.ts';
+import type { Sink } from '../../src/sink/sink.ts';
 import { KafkaSource } from '../../src/source/kafka/kafka.ts';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
-import type { Positions, RecordIntake } from '../../src/source/source.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
+import type { Positions, RecordIntake, Source } from '../../src/source/source.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
+import { MemorySink } from '../support/memory.ts';
 import { benchRules } from './bench-rules.ts';
 import { type Figure, median, spread } from './figure.ts';
 import { consumeBare, produceLines } from './kafka.ts';
 import { appLines } from './lines.ts';
+import { MillSource } from './mill-source.ts';
 
 const partitions = 4;
 const rounds = 5;
 const linesPerSecond = 200;
-const window = '{ size: 10m, slide: 1m }';
-/** Fires for the hottest few addresses. */
-const detect = '{ above: 100 }';
+const batchRecords = 1_000;
 
-/** Rules that nothing of the topic comes to. */
-const tenElsewhere: readonly Rule[] = Array.from({ length: 5 }, (_, i) =>
-  benchRules({ window, detect }).map((rule): Rule => ({ ...rule, id: `${rule.id}_${i}`, from: [`elsewhere.${i}`] })),
-).flat();
+/** Two measures over five windows; they fire for the hottest few addresses. */
+function tenRules(from?: string): Rule[] {
+  return ['2m', '5m', '10m', '15m', '20m'].flatMap((size) =>
+    benchRules({ window: `{ size: ${size}, slide: 1m }`, detect: '{ above: 100 }' }).map(
+      (rule): Rule => ({ ...rule, id: `${rule.id}_${size}`, from: from === undefined ? rule.from : [from] }),
+    ),
+  );
+}
 
 /** Tells when the first batch came and when the last record had gone through. */
 class TimedSource extends KafkaSource {
@@ -72,7 +78,7 @@ export async function benchKafkaEngine(print: (line: string) => void = console.l
     const figures: Figure[] = [];
     for (const driver of kafkaDrivers) {
       const load = `${records / 1000}k records of ${meanBytes.toFixed(0)} B, ${partitions} partitions`;
-      figures.push(...(await benchDriver(broker, driver, topic, records, load, print)));
+      figures.push(...(await benchDriver({ broker, driver, topic, lines }, load, print)));
     }
     return figures;
   } finally {
@@ -80,42 +86,58 @@ export async function benchKafkaEngine(print: (line: string) => void = console.l
   }
 }
 
-async function benchDriver(
-  broker: KafkaBroker,
-  driver: KafkaDriver,
-  topic: string,
-  records: number,
-  load: string,
-  print: (line: string) => void,
-): Promise<Figure[]> {
-  const rates: Record<'bare' | 'source' | 'elsewhere' | 'engine', number[]> = { bare: [], source: [], elsewhere: [], engine: [] };
+interface Place {
+  readonly broker: KafkaBroker;
+  readonly driver: KafkaDriver;
+  readonly topic: string;
+  readonly lines: readonly Buffer[];
+}
+
+async function benchDriver(place: Place, load: string, print: (line: string) => void): Promise<Figure[]> {
+  const { broker, driver, topic, lines } = place;
+  const rates: Record<'bare' | 'memory' | 'whole' | 'source' | 'elsewhere', number[]> = {
+    bare: [],
+    memory: [],
+    whole: [],
+    source: [],
+    elsewhere: [],
+  };
   let findings = 0;
   for (let round = 0; round < rounds; round++) {
-    rates.bare.push(await consumeBare(broker.brokers, topic, records, driver));
-    rates.source.push(await runSource(broker, driver, topic, records));
-    rates.elsewhere.push((await runEngine(broker, driver, topic, records, `elsewhere-${round}`, tenElsewhere)).recordsPerSecond);
-    const run = await runEngine(broker, driver, topic, records, `${round}`, benchRules({ window, detect }));
-    if (run.findings === 0) throw new Error('the two rules found nothing');
-    rates.engine.push(run.recordsPerSecond);
-    findings = run.findings;
+    rates.bare.push(await consumeBare(broker.brokers, topic, lines.length, driver));
+    rates.source.push(await runSource(place));
+    rates.elsewhere.push((await runTopic(place, `elsewhere-${round}`, tenRules('elsewhere'))).recordsPerSecond);
+    const memory = await runMemory(lines);
+    const whole = await runTopic(place, `${round}`, tenRules());
+    if (whole.findings === 0) throw new Error('the ten rules found nothing');
+    rates.memory.push(memory.recordsPerSecond);
+    rates.whole.push(whole.recordsPerSecond);
+    findings = whole.findings;
     const shown = Object.entries(rates).map(([name, list]) => `${name} ${list[round].toFixed(0)}/s`);
-    print(`- ${driver}, round ${round + 1}: ${shown.join(', ')}, ${findings} findings`);
+    print(`- ${driver}, round ${round + 1}: ${shown.join(', ')}, ${findings} findings (${memory.findings} from memory)`);
   }
-  const shares = (list: readonly number[]) => list.map((rate, round) => rate / rates.bare[round]);
-  const share = (name: string, list: readonly number[]): Figure => {
-    return { name: `${name}, ${driver}`, value: median(shares(list)), unit: 'x', note: spread(shares(list)) };
+  const share = (name: string, list: readonly number[], of: readonly number[]): Figure => {
+    const shares = list.map((rate, round) => rate / of[round]);
+    return { name: `${name}, ${driver}`, value: median(shares), unit: 'x', note: spread(shares) };
   };
+  const slower = rates.bare.map((rate, round) => Math.min(rate, rates.memory[round]));
   return [
-    { name: `topic to findings, ${driver}`, value: median(rates.engine), unit: 'events/s', note: `${load}, ${findings} findings` },
+    {
+      name: `topic to findings with ten rules, ${driver}`,
+      value: median(rates.whole),
+      unit: 'events/s',
+      note: `${load}, ${findings} findings`,
+    },
+    { name: `the same records from memory, ${driver}`, value: median(rates.memory), unit: 'events/s', note: '' },
     { name: `bare client, ${driver}`, value: median(rates.bare), unit: 'records/s', note: 'the same topic' },
-    share('source alone over the bare client', rates.source),
-    share('ten rules of another dataset over the bare client', rates.elsewhere),
-    share('share of the bare client', rates.engine),
+    share('ten rules over the slower of client and memory', rates.whole, slower),
+    share('source alone over the bare client', rates.source, rates.bare),
+    share('ten rules of another dataset over the bare client', rates.elsewhere, rates.bare),
   ];
 }
 
 /** The source and nothing behind it, as a member of a group like the others. */
-async function runSource(broker: KafkaBroker, driver: KafkaDriver, topic: string, records: number): Promise<number> {
+async function runSource({ broker, driver, topic, lines: { length: records } }: Place): Promise<number> {
   const place = { brokers: broker.brokers, driver, topics: [topic], group: `source-${Date.now()}` };
   const source = new TimedSource({ ...place, from: 'earliest', dataset: 'app', format: 'json' });
   let bytes = 0;
@@ -141,39 +163,63 @@ async function runSource(broker: KafkaBroker, driver: KafkaDriver, topic: string
 }
 
 /** Reads the topic from its beginning as a group of its own, into a findings topic of its own; the findings are counted there. */
-async function runEngine(
-  broker: KafkaBroker,
-  driver: KafkaDriver,
-  topic: string,
-  records: number,
-  run: string,
-  rules: readonly Rule[],
-): Promise<Run> {
+async function runTopic({ broker, driver, topic, lines }: Place, run: string, rules: readonly Rule[]): Promise<Run> {
   const findingsTopic = `${topic}-findings-${driver}-${run}`;
   await broker.createTopics({ topic: findingsTopic });
-  const dir = mkdtempSync(join(tmpdir(), 'streamgauge-bench-'));
   const { brokers } = broker;
+  const place = { brokers, driver, topics: [topic], group: findingsTopic };
+  const source = new TimedSource({ ...place, from: 'earliest', dataset: 'app', format: 'json' });
+  const sink = new KafkaSink({ brokers, driver, topic: findingsTopic });
+  source.expected = lines.length;
+  const engine = await runEngine(source, sink, rules, (running) => {
+    source.done = () => running.stop();
+  });
+  const written = [...engine.sinks.written.values()].reduce((sum, count) => sum + count, 0);
+  const stored = await broker.admin((admin) => admin.fetchTopicOffsets(findingsTopic));
+  const findings = stored.reduce((sum, { high }) => sum + Number(high), 0);
+  if (source.records !== lines.length) throw new Error(`${source.records} records came, expected ${lines.length}`);
+  if (findings !== written) throw new Error(`${findings} findings in ${findingsTopic}, ${written} written`);
+  return { recordsPerSecond: (lines.length / (source.lastMs - source.firstMs)) * 1000, findings };
+}
+
+/** What the engine does when the next batch is always there. */
+async function runMemory(lines: readonly Buffer[]): Promise<Run> {
+  let batch = 0;
+  let firstMs = 0;
+  let lastMs = 0;
+  const source = new MillSource(() => {
+    lastMs = performance.now();
+    if (batch === 0) firstMs = lastMs;
+    return memoryBatch(lines, batch++);
+  });
+  const sink = new MemorySink();
+  await runEngine(source, sink, tenRules());
+  return { recordsPerSecond: (lines.length / (lastMs - firstMs)) * 1000, findings: sink.findings.length };
+}
+
+/** Line i is of partition i mod 4, as on the topic; the partitions take turns. */
+function memoryBatch(lines: readonly Buffer[], batch: number): RecordBatch | undefined {
+  const partition = batch % partitions;
+  const firstOffset = Math.floor(batch / partitions) * batchRecords;
+  const records: SourceRecord[] = [];
+  for (let offset = firstOffset; offset < firstOffset + batchRecords; offset++) {
+    const line = offset * partitions + partition;
+    if (line >= lines.length) break;
+    records.push({ value: lines[line], timestampMs: Date.now(), offset });
+  }
+  return records.length === 0 ? undefined : { topic: 'memory', partition, dataset: 'app', format: 'json', records };
+}
+
+/** With checkpoints in a folder of its own, until the source ends or the engine is told to stop. */
+async function runEngine(source: Source, sink: Sink, rules: readonly Rule[], begun: (engine: Engine) => void = () => {}): Promise<Engine> {
+  const dir = mkdtempSync(join(tmpdir(), 'streamgauge-bench-'));
   try {
-    const place = { brokers, driver, topics: [topic], group: findingsTopic };
-    const source = new TimedSource({ ...place, from: 'earliest', dataset: 'app', format: 'json' });
-    const pipeline = new Pipeline(rules);
-    const engine = new Engine({
-      pipeline,
-      sources: [source],
-      sinks: [new KafkaSink({ brokers, driver, topic: findingsTopic })],
-      checkpoints: createLocalCheckpoints({ dir, identity: 'bench' }),
-      log: pino({ level: 'silent' }),
-      clock: Date.now,
-    });
-    source.expected = records;
-    source.done = () => engine.stop();
+    const checkpoints = createLocalCheckpoints({ dir, identity: 'bench' });
+    const log = pino({ level: 'silent' });
+    const engine = new Engine({ pipeline: new Pipeline(rules), sources: [source], sinks: [sink], checkpoints, log, clock: Date.now });
+    begun(engine);
     await engine.run();
-    const written = [...engine.sinks.written.values()].reduce((sum, count) => sum + count, 0);
-    const stored = await broker.admin((admin) => admin.fetchTopicOffsets(findingsTopic));
-    const findings = stored.reduce((sum, { high }) => sum + Number(high), 0);
-    if (source.records !== records) throw new Error(`${source.records} records came, expected ${records}`);
-    if (findings !== written) throw new Error(`${findings} findings in ${findingsTopic}, ${written} written`);
-    return { recordsPerSecond: (records / (source.lastMs - source.firstMs)) * 1000, findings };
+    return engine;
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -1,6 +1,6 @@
 /** What the bare Kafka client does on this machine: the rate that the engine's own is a share of. */
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import { connectRd, loadRdkafka, memberSettings, type RdMessage, rdFailure } from '../../src/source/kafka/rdkafka-client.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';

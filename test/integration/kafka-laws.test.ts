@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { partitionKey } from '../../processors/record.ts';
 import { KafkaSink } from '../../src/sink/kafka.ts';
 import { KafkaSource } from '../../src/source/kafka/kafka.ts';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { RecordIntake } from '../../src/source/source.ts';
 import { sinkLaws } from '../contracts/sink-laws.ts';
 import { sourceLaws } from '../contracts/source-laws.ts';

@@ -8,7 +8,7 @@ import { findingSchema } from '../../schemas/finding.ts';
 import { DependencyError } from '../../src/errors.ts';
 import { KafkaSink } from '../../src/sink/kafka.ts';
 import { KafkaSource, type KafkaSourceOptions, type OffsetGap } from '../../src/source/kafka/kafka.ts';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { Positions, RecordIntake } from '../../src/source/source.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';

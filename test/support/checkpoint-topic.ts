@@ -6,8 +6,7 @@ import { createTopicCheckpoints } from '../../src/checkpoint/topic.ts';
 import { TopicRecords } from '../../src/checkpoint/topic-records.ts';
 import { KafkaWriter } from '../../src/sink/kafka-writer.ts';
 import { TopicTail } from '../../src/sink/topic-tail.ts';
-import { createKafka } from '../../src/source/kafka/kafka-client.ts';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import { createKafka, type KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { CheckpointHarness } from '../contracts/checkpoint-laws.ts';
 
 /** What compaction would leave: the newest record of each key. */

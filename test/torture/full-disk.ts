@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { Child } from './child.ts';
 import { compare, outOf } from './compare.ts';
 import { SmallDisk } from './disk.ts';

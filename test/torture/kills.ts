@@ -1,6 +1,6 @@
 /** kill -9 at random moments, and the broker ended and started, with load on it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { Child } from './child.ts';
 import { Plant } from './plant.ts';
 import { between, type Report, reportOf, type Torture } from './scenario.ts';

@@ -1,6 +1,6 @@
 /** Loki is gone for a while, and the process is killed meanwhile: everything is on the topic, and in Loki once. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import { lokiUnavailable, startLoki } from '../support/loki.ts';
 import { compare, type Out } from './compare.ts';
 import { Load } from './load.ts';

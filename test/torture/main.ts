@@ -3,7 +3,7 @@
  * what was compared, and exits with 1 on any difference. `npm run torture -- --seed 7 kills broker` repeats a seed, or runs some alone.
  */
 import { parseArgs } from 'node:util';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import { machine } from '../bench/figure.ts';
 import { randomOf } from '../bench/lines.ts';
 import { kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';

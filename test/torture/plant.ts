@@ -9,7 +9,7 @@ import pino from 'pino';
 import { partitionKey } from '../../processors/record.ts';
 import { loadConfig } from '../../src/config.ts';
 import { KafkaSource } from '../../src/source/kafka/kafka.ts';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import { checkpointsOf } from '../../src/wiring.ts';
 import type { KafkaBroker } from '../support/kafka-broker.ts';
 import { Child } from './child.ts';

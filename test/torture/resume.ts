@@ -1,6 +1,6 @@
 /** How long it takes from the start of the process to its first record, after kill -9, with a state of many keys. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { Child } from './child.ts';
 import { Load, partitions, rule } from './load.ts';
 import { Plant } from './plant.ts';

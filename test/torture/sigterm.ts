@@ -4,7 +4,7 @@ import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaDriver } from '../../src/source/kafka/kafka-driver.ts';
+import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { Child } from './child.ts';
 import { Plant } from './plant.ts';
 import { between, type Report, reportOf, type Torture } from './scenario.ts';

@@ -1,9 +1,17 @@
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import type { KnownFile } from './file.ts';
 import { FileIdentities, readHead } from './file-identity.ts';
 import { listFiles } from './file-list.ts';
 import { openFeed } from './read-chains.ts';
+
+/** Where the text of a partition can be read again. */
+export interface KnownFile {
+  path: string;
+  /** Undefined where the file is not followed: then its path is enough. */
+  identity?: { dev: number; ino: number };
+  /** Its bytes were overwritten. */
+  gone?: boolean;
+}
 
 /** Where a followed partition's bytes lie now, as far as the kept identities tell. */
 export async function locate(

@@ -14,7 +14,6 @@ import {
 import type { Logger } from 'pino';
 import { DependencyError } from '../../errors.ts';
 import { registerCodecs } from './kafka-codecs.ts';
-import type { KafkaDriverWish } from './kafka-driver.ts';
 import { type KafkaOauth, tokensOf } from './kafka-oauth.ts';
 
 export interface KafkaPassword {
@@ -32,6 +31,10 @@ export interface KafkaTls {
   readonly key?: string;
   readonly servername?: string;
 }
+
+/** What each is, and which is taken where: `kafka-driver.ts`. */
+export type KafkaDriver = 'kafkajs' | 'rdkafka';
+export type KafkaDriverWish = 'auto' | KafkaDriver;
 
 export interface KafkaConnection {
   readonly brokers: readonly string[];

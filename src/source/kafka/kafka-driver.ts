@@ -4,10 +4,8 @@
  * places to begin, samples, bounded replays) is read by kafkajs with either.
  */
 import { UsageError } from '../../errors.ts';
+import type { KafkaDriver, KafkaDriverWish } from './kafka-client.ts';
 import { loadRdkafka, type Rdkafka } from './rdkafka-client.ts';
-
-export type KafkaDriver = 'kafkajs' | 'rdkafka';
-export type KafkaDriverWish = 'auto' | KafkaDriver;
 
 export interface DriverChoice {
   readonly driver: KafkaDriver;

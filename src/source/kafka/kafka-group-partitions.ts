@@ -4,7 +4,6 @@ import type { Positions } from '../source.ts';
 import { outageForMsDefault, persist } from './kafka-client.ts';
 import type { KafkaSourceOptions } from './kafka-options.ts';
 import type { KafkaReader, TopicPartition } from './kafka-reader.ts';
-import type { KafkaRebuild } from './kafka-rebuild.ts';
 import { safeOffset } from './kafka-record.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
 
@@ -17,6 +16,12 @@ export interface Held extends TopicPartition {
   started: boolean;
   /** Another member has worked on it since it was part of our state, or always has. */
   foreign: boolean;
+}
+
+/** What a state is made of whose windows can be made again. */
+export interface StateParts {
+  /** Is this partition part of the state? */
+  has(key: string): boolean;
 }
 
 /** Offsets by partition key. */
@@ -32,8 +37,7 @@ export class GroupPartitions {
   readonly #topics: KafkaTopics;
   readonly #reader: KafkaReader;
   readonly #positions: Positions;
-  /** Of a source whose windows can be made again. */
-  readonly #rebuild: Pick<KafkaRebuild, 'has'> | undefined;
+  readonly #state: StateParts | undefined;
   /** How far each partition was when it was given up last. */
   readonly #before = new Map<string, number>();
   /** By partition key. */
@@ -41,14 +45,8 @@ export class GroupPartitions {
   #generation = 0;
   #joins = 0;
 
-  constructor(
-    options: KafkaSourceOptions,
-    topics: KafkaTopics,
-    reader: KafkaReader,
-    positions: Positions,
-    rebuild?: Pick<KafkaRebuild, 'has'>,
-  ) {
-    this.#rebuild = rebuild;
+  constructor(options: KafkaSourceOptions, topics: KafkaTopics, reader: KafkaReader, positions: Positions, state?: StateParts) {
+    this.#state = state;
     this.#options = options;
     this.#topics = topics;
     this.#reader = reader;
@@ -125,7 +123,7 @@ export class GroupPartitions {
     const before = this.#before.get(key);
     const commit = known.committed.get(key);
     const chosen = (this.#options.from ?? 'committed') !== 'committed';
-    const inState = this.#rebuild?.has(key) ? (before ?? this.#positions[key]) : undefined;
+    const inState = this.#state?.has(key) ? (before ?? this.#positions[key]) : undefined;
     const beginsAnew = inState === undefined && before === undefined && chosen && startsOver;
     held.foreign = commit !== undefined && !beginsAnew && commit > (inState ?? earliest);
     // What came into being while we run is read from its beginning: `latest` means the end as it was at the start.
@@ -136,7 +134,7 @@ export class GroupPartitions {
       held.next = Math.max(before, commit ?? 0);
     } else if (this.#positions[key] !== undefined) {
       // Where others went further, their records are in no window of ours: they are read again with those before them.
-      held.next = this.#rebuild === undefined ? this.#positions[key] : Math.max(this.#positions[key], commit ?? 0);
+      held.next = this.#state === undefined ? this.#positions[key] : Math.max(this.#positions[key], commit ?? 0);
     } else {
       held.next = chosen && startsOver ? from : (commit ?? from);
       if (chosen && (startsOver || commit === undefined)) fresh[key] = held.next;

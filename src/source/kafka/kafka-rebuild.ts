@@ -8,7 +8,7 @@
 import { partitionKey } from '../../../processors/record.ts';
 import type { Positions, RebuildIntake, RecordIntake } from '../source.ts';
 import { outageForMsDefault, persist } from './kafka-client.ts';
-import type { Held } from './kafka-group-partitions.ts';
+import type { Held, StateParts } from './kafka-group-partitions.ts';
 import { KafkaLanes, type LaneRange } from './kafka-lanes.ts';
 import type { KafkaSourceOptions } from './kafka-options.ts';
 import type { KafkaReader } from './kafka-reader.ts';
@@ -20,7 +20,7 @@ const askedRecords = 20;
 const untimedRecords = 100_000;
 const fetchBytes = 64 * 1024;
 
-export class KafkaRebuild {
+export class KafkaRebuild implements StateParts {
   readonly #options: KafkaSourceOptions;
   readonly #topics: KafkaTopics;
   readonly #reader: KafkaReader;
@@ -53,7 +53,6 @@ export class KafkaRebuild {
     return this.#into === undefined || this.#madeOf !== undefined;
   }
 
-  /** Is this partition part of the state? */
   has(key: string): boolean {
     return this.#madeOf?.has(key) ?? false;
   }

@@ -2,7 +2,8 @@ import { appendFile, chmod, copyFile, rename, rm, truncate, writeFile } from 'no
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
-import { createFileSource, type FileSourceOptions } from '../../../../src/source/file/file.ts';
+import { createFileSource } from '../../../../src/source/file/file.ts';
+import type { FileSourceOptions } from '../../../../src/source/file/file-options.ts';
 import type { Source } from '../../../../src/source/source.ts';
 import { Collector, numbered, positionsAfter } from '../../../contracts/source-laws.ts';
 import { tempDir } from '../../../support/temp-dir.ts';

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { DependencyError, UsageError } from '../../../../src/errors.ts';
-import { createFileSource, type FileSourceOptions } from '../../../../src/source/file/file.ts';
+import { createFileSource } from '../../../../src/source/file/file.ts';
+import type { FileSourceOptions } from '../../../../src/source/file/file-options.ts';
 import { boundedSourceLaws, Collector, numbered, positionsAfter, type SourceHarness, sourceLaws } from '../../../contracts/source-laws.ts';
 import { makeTempDir, tempDir } from '../../../support/temp-dir.ts';
 
