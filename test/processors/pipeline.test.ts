@@ -5,6 +5,7 @@ import { Pipeline } from '../../processors/pipeline.ts';
 import type { Rule } from '../../processors/rule.ts';
 import { batchesOf, type TestEvent } from '../support/events.ts';
 import { ruleOf } from '../support/rules.ts';
+import { streamsOf } from '../support/streams.ts';
 
 const seed = 20260102;
 const runs = 120;
@@ -27,26 +28,7 @@ const rules: Rule[] = [
   ),
 ];
 
-/** Events of up to three partitions; times walk forward with steps back, some of them further than the lateness. */
-const streams = fc.array(
-  fc.record({
-    partition: fc.nat(2),
-    stepMs: fc.integer({ min: -8_000, max: 6_000 }),
-    'client.address': fc.constantFrom('192.0.2.1', '192.0.2.2', '192.0.2.3'),
-    'user.email': fc.constantFrom('a@x.org', 'b@x.org', 'c@x.org', 'd@x.org', 'e@x.org', 'f@x.org'),
-    took: fc.integer({ min: 0, max: 100 }),
-  }),
-  { minLength: 1, maxLength: 150 },
-);
-
-function timed(steps: readonly { partition: number; stepMs: number }[]): TestEvent[] {
-  const now = new Map<number, number>();
-  return steps.map(({ stepMs, partition, ...fields }) => {
-    const timeMs = (now.get(partition) ?? baseMs) + stepMs;
-    now.set(partition, timeMs);
-    return { timeMs, partition, ...fields };
-  });
-}
+const streams = streamsOf({ partitions: 3, longestStepMs: 6_000, minLength: 1, baseMs });
 
 function run(events: readonly TestEvent[], maxRecords: number, which = rules, restoreAt = -1): Finding[] {
   let pipeline = start(which);
@@ -76,8 +58,7 @@ function told(findings: readonly Finding[]): string[] {
 
 test(`how input is cut into batches changes no finding, nor their order (seed ${seed})`, () => {
   fc.assert(
-    fc.property(streams, fc.integer({ min: 1, max: 9 }), (steps, maxRecords) => {
-      const events = timed(steps);
+    fc.property(streams, fc.integer({ min: 1, max: 9 }), (events, maxRecords) => {
       expect(run(events, maxRecords)).toEqual(run(events, Number.POSITIVE_INFINITY));
     }),
     { seed, numRuns: runs },
@@ -88,8 +69,7 @@ test(`how partitions interleave changes no finding (seed ${seed})`, () => {
   // An early announcement may carry the id of a neighbouring pane, so the rule that makes them is left out.
   const decided = rules.filter(({ early }) => !early);
   fc.assert(
-    fc.property(streams, fc.infiniteStream(fc.nat(2)), (steps, picks) => {
-      const events = timed(steps);
+    fc.property(streams, fc.infiniteStream(fc.nat(2)), (events, picks) => {
       const queues = [0, 1, 2].map((partition) => events.filter((event) => event.partition === partition));
       const shuffled: TestEvent[] = [];
       while (queues.some((queue) => queue.length > 0)) {
@@ -114,8 +94,8 @@ test(`keys whose window did not change need not be judged: judging every key fin
     ),
   ];
   fc.assert(
-    fc.property(streams, (steps) => {
-      const events = timed(steps).map((event) => ({ ...event, change: Number(event.took) - 50 }));
+    fc.property(streams, (stream) => {
+      const events = stream.map((event) => ({ ...event, change: Number(event.took) - 50 }));
       const all = new Pipeline(falling, { score: () => {} });
       all.partitions(['logs/0', 'logs/1', 'logs/2']);
       const judged = batchesOf(events, 5).flatMap((batch) => all.process(batch));
@@ -127,8 +107,7 @@ test(`keys whose window did not change need not be judged: judging every key fin
 
 test(`a snapshot restored at any point goes on as if nothing had happened (seed ${seed})`, () => {
   fc.assert(
-    fc.property(streams, fc.nat(40), (steps, at) => {
-      const events = timed(steps);
+    fc.property(streams, fc.nat(40), (events, at) => {
       expect(run(events, 3, rules, at)).toEqual(run(events, 3));
     }),
     { seed, numRuns: runs },
@@ -156,8 +135,7 @@ test(`counts open exactly where a plain recount of every window says, wherever i
   const [rule] = rules;
   const { slideMs, latenessMs } = rule.window;
   fc.assert(
-    fc.property(streams, (steps) => {
-      const events = timed(steps);
+    fc.property(streams, (events) => {
       const counted = inTime(events, latenessMs);
       const lastMs = Math.max(...events.map(({ timeMs }) => timeMs));
       const firings = new Set<string>();
