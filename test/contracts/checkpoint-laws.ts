@@ -1,9 +1,10 @@
 /** The law of every checkpoint store (`src/checkpoint/checkpoint.ts`), to be run over each implementation. */
 import { randomFillSync } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { bytesIn } from '../../processors/snapshot.ts';
 import { joined, partBytes } from '../../processors/snapshot-parts.ts';
 import { type Checkpoint, CheckpointError, type CheckpointStore } from '../../src/checkpoint/checkpoint.ts';
+import { lawsOf } from './law.ts';
 
 export interface CheckpointHarness {
   /** A new store over the same place, as after a restart. */
@@ -39,15 +40,7 @@ function expectSame(found: Checkpoint | undefined, expected: Checkpoint): void {
 }
 
 export function checkpointLaws(name: string, makeHarness: () => Promise<CheckpointHarness>): void {
-  const law = (sentence: string, body: (harness: CheckpointHarness) => Promise<void>) =>
-    test(`${name}: ${sentence}`, async () => {
-      const harness = await makeHarness();
-      try {
-        await body(harness);
-      } finally {
-        await harness.dispose();
-      }
-    });
+  const law = lawsOf(name, makeHarness);
 
   law('where nothing was saved there is no checkpoint', async ({ store }) => {
     expect(await store().load()).toBeUndefined();

@@ -1,7 +1,8 @@
 /** The law of every sink (`src/sink/sink.ts`), to be run over each implementation. */
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import type { Activity, Finding } from '../../processors/detect/finding.ts';
 import type { Sink } from '../../src/sink/sink.ts';
+import { lawsOf } from './law.ts';
 
 export interface SinkHarness {
   /** A new sink over the same store, as after a restart. */
@@ -49,15 +50,7 @@ export function sampleFinding(index: number, activity: Activity = 'open'): Findi
 }
 
 export function sinkLaws(name: string, makeHarness: () => Promise<SinkHarness>, options: SinkLawOptions = {}): void {
-  const law = (sentence: string, body: (harness: SinkHarness) => Promise<void>) =>
-    test(`${name}: ${sentence}`, async () => {
-      const harness = await makeHarness();
-      try {
-        await body(harness);
-      } finally {
-        await harness.dispose();
-      }
-    });
+  const law = lawsOf(name, makeHarness);
   const ids = (count: number, from = 0) => Array.from({ length: count }, (_, index) => sampleFinding(from + index).id);
   const findings = (count: number, from = 0) => Array.from({ length: count }, (_, index) => sampleFinding(from + index));
 

@@ -8,6 +8,7 @@
 import { expect, test } from 'vitest';
 import { partitionKey, type RecordBatch } from '../../processors/record.ts';
 import type { Positions, RecordIntake, Source } from '../../src/source/source.ts';
+import { lawsOf } from './law.ts';
 
 export interface SourceHarness {
   /** Names of partitions that `write` takes; at least one. */
@@ -142,14 +143,6 @@ export function numbered(prefix: string, count: number, from = 0): string[] {
 
 export function sourceLaws(name: string, makeHarness: () => Promise<SourceHarness>, options: SourceLawOptions = {}): void {
   const { patienceMs = 15_000, notRepeatable } = options;
-  const withHarness = (body: (harness: SourceHarness) => Promise<void>) => async () => {
-    const harness = await makeHarness();
-    try {
-      await body(harness);
-    } finally {
-      await harness.dispose();
-    }
-  };
   /** Runs a source until it gave `count` records, then ends or stops it. */
   const readSome = async (source: Source, positions: Positions, count: number, end?: () => Promise<void>): Promise<Collector> => {
     const into = new Collector();
@@ -160,7 +153,7 @@ export function sourceLaws(name: string, makeHarness: () => Promise<SourceHarnes
     await run;
     return into;
   };
-  const law = (sentence: string, body: (harness: SourceHarness) => Promise<void>) => test(`${name}: ${sentence}`, withHarness(body));
+  const law = lawsOf(name, makeHarness);
   const repeatLaw = (sentence: string, body: (harness: SourceHarness) => Promise<void>) =>
     notRepeatable ? test.skip(`${name}: ${sentence} (not here: ${notRepeatable})`, () => {}) : law(sentence, body);
 
