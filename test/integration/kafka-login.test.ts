@@ -1,32 +1,17 @@
 /** Logging in to a real broker, over both drivers: SCRAM, a certificate of one's own, and tokens of an OAuth endpoint. */
 import { inspect } from 'node:util';
-import { Kafka, logLevel, type Message } from 'kafkajs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Message } from 'kafkajs';
+import { describe, expect, test } from 'vitest';
 import { DependencyError } from '../../src/errors.ts';
-import { connectKafkajs, type KafkaProducer } from '../../src/sink/kafka-producer.ts';
 import { KafkaWriter } from '../../src/sink/kafka-writer.ts';
-import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
+import { kafkaForAll, unavailable } from '../support/kafka-for-all.ts';
 import { type KafkaRun, runSource, unique } from '../support/kafka-run.ts';
 import { tokenEndpoint } from '../support/token-endpoint.ts';
 
-const unavailable = kafkaUnavailable();
-if (unavailable) console.log(`skipped: ${unavailable}`);
 const patience = { timeout: 20_000, interval: 50 };
 
-let broker: KafkaBroker;
-let producer: KafkaProducer;
-
-beforeAll(async () => {
-  if (unavailable) return;
-  broker = await startKafka();
-  producer = await connectKafkajs(new Kafka({ brokers: broker.brokers, logLevel: logLevel.NOTHING }));
-});
-
-afterAll(async () => {
-  await producer?.disconnect();
-  await broker?.stop();
-});
+const kafka = kafkaForAll();
 
 const lines = (from: number, count: number): Message[] => Array.from({ length: count }, (_, i) => ({ value: `line ${from + i}` }));
 const numbers = ({ taken }: KafkaRun) =>
@@ -40,11 +25,11 @@ const numbers = ({ taken }: KafkaRun) =>
 
 describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
   test('logs in with SCRAM-SHA-256, and with a certificate of its own', async () => {
-    const { secure } = broker;
+    const { secure } = kafka.broker;
     if (!secure) throw new Error('no openssl here: install it, the secure listeners need a key store');
     const topic = unique('login');
-    await broker.createTopics({ topic });
-    await producer.send(topic, lines(0, 3));
+    await kafka.broker.createTopics({ topic });
+    await kafka.producer.send(topic, lines(0, 3));
     const { ca, cert, key, username, password } = secure;
     const scram = { brokers: [secure.broker], tls: { ca }, sasl: { mechanism: 'scram-sha-256', username, password } } as const;
     const mutual = { brokers: [secure.mutualBroker], tls: { ca, cert, key } };
@@ -58,10 +43,10 @@ describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
   });
 
   test('logs in with tokens of an OAuth endpoint, reads and writes, and says who refused it without the secret', async () => {
-    const { secure } = broker;
+    const { secure } = kafka.broker;
     if (!secure) throw new Error('no openssl here: install it, the secure listeners need a key store');
     const topic = unique('oauth');
-    await broker.createTopics({ topic });
+    await kafka.broker.createTopics({ topic });
     const clientSecret = 'never to be seen: 100 %';
     const endpoint = await tokenEndpoint({ clientId: 'gauge', clientSecret });
     const sasl = { mechanism: 'oauthbearer', tokenEndpoint: endpoint.url, clientId: 'gauge', clientSecret, scope: 'kafka read' } as const;
@@ -96,10 +81,10 @@ describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
 
 describe.skipIf(unavailable)('a token that expires', () => {
   test('is renewed before it does, on connections that stand', async () => {
-    const { secure } = broker;
+    const { secure } = kafka.broker;
     if (!secure) throw new Error('no openssl here: install it, the secure listeners need a key store');
     const topic = unique('renewed');
-    await broker.createTopics({ topic });
+    await kafka.broker.createTopics({ topic });
     const runs = await Promise.all(
       kafkaDrivers.map(async (driver) => {
         const endpoint = await tokenEndpoint({ clientId: 'gauge', clientSecret: 'secret', lifeSeconds: 7 });
@@ -109,7 +94,7 @@ describe.skipIf(unavailable)('a token that expires', () => {
       }),
     );
     await expect.poll(() => Math.min(...runs.map(({ endpoint }) => endpoint.statuses.length)), patience).toBeGreaterThan(2);
-    await producer.send(topic, lines(0, 3));
+    await kafka.producer.send(topic, lines(0, 3));
     for (const { run } of runs) {
       await expect.poll(() => numbers(run), patience).toEqual([0, 1, 2]);
       await expect.poll(() => run.source.health(), patience).toMatchObject({ ok: true });
