@@ -2,8 +2,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** More than 4 events of one address in a minute; decided every 5 s. */
-export const manyRequests = `id: many_requests
+/** More than so many events of one address in a minute; decided every 5 s. */
+export function requestsRule(id: string, above: number): string {
+  return `id: ${id}
 title: One address asks too often
 category: http
 severity: high
@@ -11,11 +12,14 @@ status: live
 key: client.address
 measure: count
 window: { size: 60s, slide: 5s, lateness: 0s }
-detect: { above: 4 }
+detect: { above: ${above} }
 finding: { summary: "{key} asked {value} times in {window}" }
 `;
+}
 
-/** Writes the rule into `<folder>/many_requests/rule.yaml`; returns `folder`. */
+export const manyRequests = requestsRule('many_requests', 4);
+
+/** Writes a rule into `<folder>/<its id>/rule.yaml`; returns `folder`. */
 export async function writeRule(folder: string, text = manyRequests): Promise<string> {
   const id = /^id: (\S+)/m.exec(text)?.[1] ?? 'rule';
   await mkdir(join(folder, id), { recursive: true });

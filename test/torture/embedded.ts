@@ -6,11 +6,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { writeRule } from '../support/many-requests.ts';
 import { Child } from './child.ts';
 import { compare, outOf } from './compare.ts';
 import { SmallDisk } from './disk.ts';
 import { freePort } from './free-port.ts';
-import { Load, type LoadRecord, rule, writeLoadRule } from './load.ts';
+import { Load, type LoadRecord, rule } from './load.ts';
 import { linesOf, replayed } from './plant.ts';
 import { between, differences, type Report, type Torture } from './scenario.ts';
 
@@ -80,7 +81,7 @@ export async function embedded({ random, print }: Torture, { kills, fullDisks }:
   const sender = new Sender(`http://127.0.0.1:${port}/drain/json`, load);
   let faults = 0;
   try {
-    await writeLoadRule(join(cwd, 'rules'), distinctRule);
+    await writeRule(join(cwd, 'rules'), distinctRule);
     await writeFile(join(cwd, 'streamgauge.yaml'), configOf(port, disk === undefined ? './data' : join(disk.path, 'data')));
     sender.start();
     let child = new Child(['run'], cwd);

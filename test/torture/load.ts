@@ -1,6 +1,5 @@
 /** Records of which every 400 bring one attacker: it opens, is updated as its count doubles, and closes two minutes of event time later. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { requestsRule } from '../support/many-requests.ts';
 
 export interface LoadRecord {
   readonly partition: number;
@@ -57,20 +56,4 @@ function event(timeMs: number, address: string, n: number): string {
   return JSON.stringify({ time: timeMs, 'client.address': address, n });
 }
 
-export const rule = `id: torture
-title: One address asks too often
-category: http
-severity: high
-status: live
-key: client.address
-measure: count
-window: { size: 60s, slide: 5s, lateness: 0s }
-detect: { above: 6 }
-finding: { summary: "{key} asked {value} times in {window}" }
-`;
-
-/** Writes the rule that the load is made for into `<folder>/torture/rule.yaml`. */
-export async function writeLoadRule(folder: string, text = rule): Promise<void> {
-  await mkdir(join(folder, 'torture'), { recursive: true });
-  await writeFile(join(folder, 'torture', 'rule.yaml'), text);
-}
+export const rule = requestsRule('torture', 6);

@@ -12,9 +12,10 @@ import { KafkaSource } from '../../src/source/kafka/kafka.ts';
 import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import { checkpointsOf } from '../../src/wiring.ts';
 import type { KafkaBroker } from '../support/kafka-broker.ts';
+import { writeRule } from '../support/many-requests.ts';
 import { Child } from './child.ts';
 import { type Comparison, compare, type Out, outOf } from './compare.ts';
-import { Load, partitions, writeLoadRule } from './load.ts';
+import { Load, partitions, rule } from './load.ts';
 
 export interface PlantOptions {
   readonly broker: KafkaBroker;
@@ -72,7 +73,7 @@ export class Plant {
   static async make(options: PlantOptions): Promise<Plant> {
     const plant = new Plant(await mkdtemp(join(tmpdir(), 'streamgauge-torture-')), options);
     await options.broker.createTopics({ topic: plant.topic, partitions }, { topic: plant.findings, partitions: 2 });
-    await writeLoadRule(join(plant.cwd, 'rules'), options.rule);
+    await writeRule(join(plant.cwd, 'rules'), options.rule ?? rule);
     await writeFile(join(plant.cwd, 'streamgauge.yaml'), plant.#config());
     await plant.#producer.connect();
     return plant;
