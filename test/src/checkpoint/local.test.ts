@@ -50,24 +50,23 @@ const checkpoint = (index: number): Checkpoint => ({
   state: [Buffer.from(Uint8Array.from({ length: 40 }, (_, at) => (at * 7 + index) & 255))],
 });
 
-test('an empty or missing folder has no checkpoint', async () => {
-  const dir = join(await tempDir(), 'state');
-  expect(await store(dir).load()).toBeUndefined();
-  await mkdir(dir);
-  expect(await store(dir).load()).toBeUndefined();
-});
-
-test('a crash at any byte of a save leaves the checkpoint before it', async () => {
+/** A folder with checkpoints 1 and 2. */
+async function savedTwice(): Promise<string> {
   const dir = await tempDir();
   const saver = store(dir);
   await saver.save(checkpoint(1));
   await saver.save(checkpoint(2));
+  return dir;
+}
+
+/** Damages each file of checkpoint 2 at each of its bytes: the one before it is loaded, and told. */
+async function eachDamage(damaged: (bytes: Buffer, at: number) => Uint8Array): Promise<string> {
+  const dir = await savedTwice();
   for (const name of ['checkpoint-000000000002.sgc', 'parts-000000000002.sgp']) {
     const path = join(dir, name);
     const bytes = await readFile(path);
-    for (let length = 0; length < bytes.length; length++) {
-      // A disk that lost what it said it had: the file is short.
-      await writeFile(path, bytes.subarray(0, length));
+    for (let at = 0; at < bytes.length; at++) {
+      await writeFile(path, damaged(bytes, at));
       const warnings: string[] = [];
       expect(await store(dir, warnings).load()).toEqual(checkpoint(1));
       expect(warnings.length).toBe(1);
@@ -76,6 +75,19 @@ test('a crash at any byte of a save leaves the checkpoint before it', async () =
     await writeFile(path, bytes);
     expect(await store(dir).load()).toEqual(checkpoint(2));
   }
+  return dir;
+}
+
+test('an empty or missing folder has no checkpoint', async () => {
+  const dir = join(await tempDir(), 'state');
+  expect(await store(dir).load()).toBeUndefined();
+  await mkdir(dir);
+  expect(await store(dir).load()).toBeUndefined();
+});
+
+test('a crash at any byte of a save leaves the checkpoint before it', async () => {
+  // A disk that lost what it said it had: the file is short.
+  const dir = await eachDamage((bytes, at) => bytes.subarray(0, at));
   // Before the rename there is a temporary file, which nobody looks at.
   await rm(join(dir, 'checkpoint-000000000002.sgc'));
   await writeFile(join(dir, 'checkpoint.tmp'), 'half');
@@ -85,30 +97,15 @@ test('a crash at any byte of a save leaves the checkpoint before it', async () =
 });
 
 test('any changed byte is noticed', async () => {
-  const dir = await tempDir();
-  const saver = store(dir);
-  await saver.save(checkpoint(1));
-  await saver.save(checkpoint(2));
-  for (const name of ['checkpoint-000000000002.sgc', 'parts-000000000002.sgp']) {
-    const path = join(dir, name);
-    const bytes = await readFile(path);
-    for (let at = 0; at < bytes.length; at++) {
-      const changed = Buffer.from(bytes);
-      changed[at] = changed[at]! ^ 0x10;
-      await writeFile(path, changed);
-      const warnings: string[] = [];
-      expect(await store(dir, warnings).load()).toEqual(checkpoint(1));
-      expect(warnings.length).toBe(1);
-    }
-    await writeFile(path, bytes);
-  }
+  await eachDamage((bytes, at) => {
+    const changed = Buffer.from(bytes);
+    changed[at] = changed[at]! ^ 0x10;
+    return changed;
+  });
 });
 
 test('after a damaged one was passed over, the next save keeps the whole one before it', async () => {
-  const dir = await tempDir();
-  const saver = store(dir);
-  await saver.save(checkpoint(1));
-  await saver.save(checkpoint(2));
+  const dir = await savedTwice();
   await writeFile(join(dir, 'checkpoint-000000000002.sgc'), 'rubbish');
   const again = store(dir);
   expect(await again.load()).toEqual(checkpoint(1));
@@ -139,10 +136,7 @@ test('parts in many packs, or few of a large one, are put together again: files 
 });
 
 test('a later format is refused by name rather than taken for damage', async () => {
-  const dir = await tempDir();
-  const saver = store(dir);
-  await saver.save(checkpoint(1));
-  await saver.save(checkpoint(2));
+  const dir = await savedTwice();
   const path = join(dir, 'checkpoint-000000000002.sgc');
   const bytes = await readFile(path);
   const body = Buffer.from(bytes.subarray(0, bytes.length - 32));

@@ -35,6 +35,16 @@ const block = (name: string) =>
     .map((line) => `${line}\n`)
     .join('');
 
+/** A log of a hundred lines, followed and read so far. */
+async function followedLog(pattern: string, options: Partial<FileSourceOptions> = {}) {
+  const cwd = options.cwd ?? (await tempDir());
+  const log = join(cwd, 'app.log');
+  await writeFile(log, block('first'));
+  const followed = follow(cwd, pattern, {}, options);
+  await count(followed, 100);
+  return { cwd, log, followed };
+}
+
 test('appended lines come as they are written, half lines only when they are whole', async () => {
   const cwd = await tempDir();
   await writeFile(join(cwd, 'app.log'), 'one\ntw');
@@ -68,11 +78,7 @@ test('a source without files yet says so and waits', async () => {
 
 for (const pattern of ['app.log', 'app.log*']) {
   test(`rotation by rename loses and repeats nothing, with ${pattern}`, async () => {
-    const cwd = await tempDir();
-    const log = join(cwd, 'app.log');
-    await writeFile(log, block('first'));
-    const followed = follow(cwd, pattern);
-    await count(followed, 100);
+    const { log, followed } = await followedLog(pattern);
     await appendFile(log, 'before the rename\n');
     await rename(log, `${log}.1`);
     // The writer still has the old file open, and writes a last half line.
@@ -96,11 +102,7 @@ for (const pattern of ['app.log', 'app.log*']) {
 }
 
 test('truncation starts the next generation at byte 0', async () => {
-  const cwd = await tempDir();
-  const log = join(cwd, 'app.log');
-  await writeFile(log, block('first'));
-  const followed = follow(cwd, '*.log');
-  await count(followed, 100);
+  const { log, followed } = await followedLog('*.log');
   await truncate(log, 0);
   await appendFile(log, 'fresh\n');
   await count(followed, 101);
@@ -112,11 +114,7 @@ test('truncation starts the next generation at byte 0', async () => {
 });
 
 test('a copy made by copytruncate or gzip is not read as new lines', async () => {
-  const cwd = await tempDir();
-  const log = join(cwd, 'app.log');
-  await writeFile(log, block('first'));
-  const followed = follow(cwd, 'app.log*');
-  await count(followed, 100);
+  const { log, followed } = await followedLog('app.log*');
   await copyFile(log, `${log}.1`);
   await truncate(log, 0);
   await writeFile(`${log}.2.gz`, gzipSync(block('first')));
@@ -136,11 +134,7 @@ test('a copy made by copytruncate or gzip is not read as new lines', async () =>
 });
 
 test('a copy beside a log that goes on changes nothing', async () => {
-  const cwd = await tempDir();
-  const log = join(cwd, 'app.log');
-  await writeFile(log, block('first'));
-  const followed = follow(cwd, 'app.log*');
-  await count(followed, 100);
+  const { log, followed } = await followedLog('app.log*');
   await copyFile(log, `${log}.1`);
   await writeFile(`${log}.2`, block('other'));
   await count(followed, 200);
@@ -198,11 +192,8 @@ test('identities that cannot be kept stop the source: it could not tell a rotate
 for (const pattern of ['app.log*', '*.log']) {
   test(`rotated twice while we were down, with ${pattern}: ${pattern === '*.log' ? 'what no pattern names is not found' : 'nothing is lost or repeated'}`, async () => {
     const cwd = await tempDir();
-    const log = join(cwd, 'app.log');
     const identityFile = join(cwd, 'state', 'files.json');
-    await writeFile(log, block('first'));
-    const before = follow(cwd, pattern, {}, { identityFile });
-    await count(before, 100);
+    const { log, followed: before } = await followedLog(pattern, { cwd, identityFile });
     await before.stop();
     const half = before.into.received.slice(0, 50);
     await rename(log, `${log}.1`);
@@ -274,11 +265,8 @@ test('a busy file does not keep a rotated one from being given up, nor a quiet o
 
 test('samples of followed files are found by a process that does not run them', async () => {
   const cwd = await tempDir();
-  const log = join(cwd, 'app.log');
   const identityFile = join(cwd, 'files.json');
-  await writeFile(log, block('first'));
-  const followed = follow(cwd, 'app.log*', {}, { identityFile });
-  await count(followed, 100);
+  const { log, followed } = await followedLog('app.log*', { cwd, identityFile });
   await followed.stop();
   await rename(log, `${log}.1`);
   await writeFile(log, block('second'));
