@@ -68,7 +68,7 @@ export class Engine {
     const { sinks, log } = parts;
     this.sinks = new AllSinks({ sinks, log, clock, maxOutageMs: this.options.maxOutageMs });
     this.sourceWatch = new SourceWatch(parts.sources, this.now());
-    this.sampleText = new SampleText((topic) => this.sourceOf.get(topic));
+    this.sampleText = new SampleText((topic) => this.sourceOf.get(topic), this.steadyClock);
   }
 
   /** The one that runs now. */

@@ -7,7 +7,7 @@ import { connectForMsDefault, createKafka, kafkaError, persist } from './kafka-c
 import { chooseDriver, type DriverChoice } from './kafka-driver.ts';
 import { KafkaGroup } from './kafka-group.ts';
 import type { KafkaSourceOptions, OffsetGap } from './kafka-options.ts';
-import { KafkaReader } from './kafka-reader.ts';
+import { type Fetched, KafkaReader } from './kafka-reader.ts';
 import { KafkaReplay } from './kafka-replay.ts';
 import { KafkaTopics } from './kafka-topics.ts';
 import { RdkafkaGroup } from './rdkafka-group.ts';
@@ -17,6 +17,7 @@ export type { KafkaFrom, KafkaSourceOptions, OffsetGap } from './kafka-options.t
 const readForMsDefault = 5_000;
 /** Kafka sends one whole batch of records at least, however little is asked for; more than the one we look for is not needed. */
 const readBytes = 1_024;
+const keepFetchedMs = 1_000;
 
 /**
  * `stop` hands the partitions back first: the engine's `revoked` is called, and its commits still count, before the group is left. A
@@ -32,6 +33,8 @@ export class KafkaSource implements Source {
   #replay: KafkaReplay | undefined;
   #running: Promise<void> | undefined;
   #samples: Promise<KafkaReader> | undefined;
+  /** What the last read brought, and of where. */
+  #fetched: (Fetched & { readonly key: string; readonly from: number }) | undefined;
   #starting: string | undefined;
   #ended = false;
   #stopping = false;
@@ -139,12 +142,25 @@ export class KafkaSource implements Source {
     // A topic of a pattern may have come since the reader was opened.
     if (this.#topics.names.includes(topic)) await reader.connect([topic]);
     for (let from = offset; ; ) {
-      const fetched = await reader.fetch(topic, partition, from, readBytes, 100);
+      const before = this.#fetched;
+      const known =
+        before !== undefined && before.key === partitionKey(topic, partition) && before.from <= from && from < before.nextOffset;
+      const fetched = known ? before : await this.#fetch(reader, topic, partition, from);
       const message = fetched.messages.find((one) => Number(one.offset) === offset);
       if (message) return message.value;
       if (fetched.nextOffset === from || fetched.nextOffset > offset) return null;
       from = fetched.nextOffset;
     }
+  }
+
+  /** Kept for a moment: the next one asked for may be in the same batch of records, and is, where a key wrote many. */
+  async #fetch(reader: KafkaReader, topic: string, partition: number, from: number): Promise<Fetched> {
+    const fetched = { ...(await reader.fetch(topic, partition, from, readBytes, 100)), key: partitionKey(topic, partition), from };
+    this.#fetched = fetched;
+    setTimeout(() => {
+      if (this.#fetched === fetched) this.#fetched = undefined;
+    }, keepFetchedMs).unref();
+    return fetched;
   }
 
   async #openReader(): Promise<KafkaReader> {
