@@ -1,7 +1,8 @@
 /**
- * `npm run soak [minutes]` (30 by default): the real engine, event time = clock time, records and new keys at a steady rate (at full
- * speed a neighbour on the machine would decide how much there is to hold). Prints the process's memory each minute and fails if the last third of the run took more than 5 % more of it than the middle
- * third. One minute does as a smoke test: a window lasts ten seconds, so state is steady from the first third on.
+ * `npm run soak -- [minutes] [kafka]` (30 minutes by default): the real engine, event time = clock time, records and new keys at a steady
+ * rate (at full speed a neighbour on the machine would decide how much there is to hold); from memory, or, as the command that users start,
+ * from a topic to a topic with either client. Prints the memory each minute and fails if the last third of the run took more than 5 % more
+ * of it than the middle third. One minute does as a smoke test: a window lasts ten seconds, so state is steady from the first third on.
  */
 import { setTimeout } from 'node:timers/promises';
 import pino from 'pino';
@@ -13,24 +14,14 @@ import { machine } from './figure.ts';
 import { randomOf } from './lines.ts';
 import { MillSource } from './mill-source.ts';
 import { mostKeys, RecordMill } from './record-mill.ts';
+import { soakKafka } from './soak-kafka.ts';
+import { growthOf, megabytes, mostGrowth, type Sample, type SoakResult } from './soak-memory.ts';
 
-const mostGrowth = 1.05;
 const sampleEveryMs = 250;
 /** The keys alive at one time, and how many of them are replaced in a second: all of them within 20 s. */
 const liveKeys = 200_000;
 const newKeysPerSecond = 10_000;
 const recordsPerSecond = 20_000;
-
-interface Sample {
-  readonly atMs: number;
-  readonly rssBytes: number;
-}
-
-export interface SoakResult {
-  readonly records: number;
-  /** Mean memory of the last third over that of the middle third. */
-  readonly growth: number;
-}
 
 export async function soak(minutes: number, print: (line: string) => void = console.log): Promise<SoakResult> {
   const durationMs = minutes * 60_000;
@@ -74,10 +65,7 @@ export async function soak(minutes: number, print: (line: string) => void = cons
     clearInterval(sampler);
     clearInterval(teller);
   }
-  const third = (number: number) =>
-    samples.filter(({ atMs }) => atMs >= (durationMs * number) / 3 && atMs < (durationMs * (number + 1)) / 3).map((each) => each.rssBytes);
-  const growth = mean(third(2)) / mean(third(1));
-  return { records: pipeline.counters.records, growth };
+  return { records: pipeline.counters.records, growth: growthOf(samples, durationMs) };
 }
 
 function line(pipeline: Pipeline, samples: readonly Sample[], atMs: number): string {
@@ -89,22 +77,18 @@ function line(pipeline: Pipeline, samples: readonly Sample[], atMs: number): str
   return `${parts.join('  ')}  ${rate.toFixed(0)} records/s`;
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(0)} MB`;
-}
-
-function mean(values: readonly number[]): number {
-  if (values.length < 10) throw new Error(`${values.length} samples of memory in a third of the run, expected at least 10: run for longer`);
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-async function main(argument: string | undefined): Promise<void> {
+async function main(argument: string | undefined, source: string | undefined): Promise<void> {
   const minutes = Number(argument ?? 30);
   if (!(minutes > 0)) throw new Error(`"${argument}" is no number of minutes: npm run soak -- 30`);
+  if (source !== undefined && source !== 'kafka') throw new Error(`"${source}" is no source of a soak: npm run soak -- 30 kafka`);
   console.log(`${machine()}; ${minutes} minutes, seed 7`);
-  const { records, growth } = await soak(minutes);
-  console.log(`${records} records; memory of the last third is ${growth.toFixed(3)} of the middle third's, at most ${mostGrowth}`);
-  if (!(growth <= mostGrowth)) process.exitCode = 1;
+  const results = source === 'kafka' ? await soakKafka(minutes) : { engine: await soak(minutes) };
+  for (const [name, { records, growth }] of Object.entries(results)) {
+    console.log(
+      `${name}: ${records} records; memory of the last third is ${growth.toFixed(3)} of the middle third's, at most ${mostGrowth}`,
+    );
+    if (!(growth <= mostGrowth)) process.exitCode = 1;
+  }
 }
 
-if (process.argv[1]?.endsWith('soak.js')) await main(process.argv[2]);
+if (process.argv[1]?.endsWith('soak.js')) await main(process.argv[2], process.argv[3]);
