@@ -63,3 +63,17 @@ test('the environment is read in one place', () => {
   const readers = sources('src').filter((file) => /process\.env/.test(readFileSync(join(root, file), 'utf8')));
   expect(readers).toEqual([join('src', 'config.ts')]);
 });
+
+test('no files import each other, not even by way of others', () => {
+  const imported = new Map<string, string[]>();
+  for (const [file, name] of ['schemas', 'processors', 'src'].flatMap(imports)) imported.set(file, [...(imported.get(file) ?? []), name]);
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, path: readonly string[]) => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+    else if (!done.has(file)) for (const next of imported.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of imported.keys()) visit(file, []);
+  expect(circles).toEqual([]);
+});

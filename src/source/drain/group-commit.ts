@@ -1,5 +1,6 @@
 /** Appends that wait for the disk, written in groups so that they share one sync. */
-import { entryBytes, type PreparedEntry } from './journal-entry.ts';
+import { entryBytes } from './journal-entry.ts';
+import type { PreparedEntry } from './journal-record.ts';
 
 /** Appends written with one sync; what waits beyond it takes the next. */
 const maxGroupBytes = 8 * 1024 ** 2;

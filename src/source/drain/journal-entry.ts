@@ -6,20 +6,9 @@
  * bytes u32, value). Header set 0xffff = none; 0xffff header sets = records in one piece (`journal-slices.ts`). The sequence is in the entry so that a damaged neighbour cannot shift it.
  */
 import { crc32 } from 'node:zlib';
+import type { JournalRecord, PreparedEntry, StoredRecord } from './journal-record.ts';
 import { readSlices, SlicesEntry } from './journal-slices.ts';
 import { RecordSlices } from './record-slices.ts';
-
-/** A record to keep. `headers` shared by several records of one append are stored once if they are the same object. */
-export interface JournalRecord {
-  readonly value: Uint8Array;
-  readonly timestampMs: number;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** A kept record; its offset is its sequence number. */
-export interface StoredRecord extends JournalRecord {
-  readonly offset: number;
-}
 
 export const entryHeadBytes = 12;
 /** "SGJ1": what a search for the next whole entry looks for. */
@@ -34,16 +23,6 @@ const noHeaders = 0xffff;
 const inOnePiece = 0xffff;
 /** More header sets than this in one append would not fit their index. */
 const maxHeaderSets = 0xfffd;
-
-/** An append, measured and with its headers serialised: what is left to do when its turn to be written comes is copying. */
-export interface PreparedEntry {
-  /** Records in it. */
-  readonly count: number;
-  /** Of the payload, without its head. */
-  readonly payloadBytes: number;
-  /** Writes as much at `at` and returns where it ends. */
-  writePayload(out: Buffer, at: number): number;
-}
 
 /** Whole size on disk. */
 export function entryBytes(entry: PreparedEntry): number {

@@ -1,6 +1,7 @@
 /** Reads what a journal has made durable: from a number on and then along with it, or one record again. */
-import { recordsOf, type StoredRecord } from './journal-entry.ts';
+import { recordsOf } from './journal-entry.ts';
 import type { JournalFiles } from './journal-files.ts';
+import type { StoredRecord } from './journal-record.ts';
 import { type JournalSegment, SegmentReader } from './journal-segment.ts';
 
 const batchRecords = 1024;

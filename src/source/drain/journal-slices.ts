@@ -4,7 +4,7 @@
  * Payload after its head: timestampMs f64 | header sets u16 | header sets (bytes u32, JSON; no bytes = none) | piece bytes u32 | piece |
  * start and end in the piece of each record, u32 | records of other header sets than the first u32 | record and header set of each, u32.
  */
-import type { PreparedEntry, StoredRecord } from './journal-entry.ts';
+import type { PreparedEntry, StoredRecord } from './journal-record.ts';
 import type { RecordSlices } from './record-slices.ts';
 
 export class SlicesEntry implements PreparedEntry {

@@ -5,21 +5,14 @@
 import { type FileHandle, mkdir } from 'node:fs/promises';
 import { DependencyError } from '../../errors.ts';
 import { GroupCommit } from './group-commit.ts';
-import {
-  endMark,
-  entryBytes,
-  type JournalRecord,
-  type PreparedEntry,
-  prepareEntry,
-  type StoredRecord,
-  writeEntry,
-} from './journal-entry.ts';
+import { endMark, entryBytes, prepareEntry, writeEntry } from './journal-entry.ts';
 import { JournalFiles } from './journal-files.ts';
 import { JournalReader, type ReadLimits } from './journal-reader.ts';
+import type { JournalRecord, PreparedEntry, StoredRecord } from './journal-record.ts';
 import { SegmentReader } from './journal-segment.ts';
 import type { RecordSlices } from './record-slices.ts';
 
-export type { JournalRecord, StoredRecord } from './journal-entry.ts';
+export type { JournalRecord, StoredRecord } from './journal-record.ts';
 
 /** The journal may hold no more, or more waits to be written than may: come back when something was trimmed. */
 export class JournalFullError extends Error {

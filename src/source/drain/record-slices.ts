@@ -1,5 +1,5 @@
 /** Records that lie in one piece of memory, as a body brings them: of each there are two numbers, and no object until somebody asks. */
-import type { JournalRecord } from './journal-entry.ts';
+import type { JournalRecord } from './journal-record.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
