@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Finding } from '../../processors/detect/finding.ts';
 import { findingJson } from '../../processors/detect/ocsf.ts';
 import { partitionKey } from '../../processors/record.ts';
+import { findingSchema, type OcsfFinding } from '../../schemas/finding.ts';
 import { DependencyError } from '../errors.ts';
 import { Journal, JournalFullError } from '../source/drain/journal.ts';
 import { KafkaSource } from '../source/kafka/kafka.ts';
@@ -24,6 +25,16 @@ export interface FindingLog {
   /** Findings not yet shipped, where that is known. */
   waiting(): number | undefined;
   close(): Promise<void>;
+}
+
+/** What a record of it holds; undefined where that is no finding: a topic may hold what others wrote. */
+export function findingOf(value: Uint8Array): OcsfFinding | undefined {
+  try {
+    const parsed = findingSchema.safeParse(JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The topic that the Kafka sink beside it writes to: there is nothing to keep, and the group remembers how far it is. */
@@ -156,6 +167,7 @@ class QueueSource implements Source {
   }
 
   async run(_positions: Positions, into: RecordIntake): Promise<void> {
+    into.partitions([partitionKey(this.name, 0)]);
     for await (const records of this.journal.readFrom(this.from, { signal: this.stopped.signal })) {
       if (this.stopped.signal.aborted) return;
       // Handed over: what the one it is handed to waits for is not this batch.

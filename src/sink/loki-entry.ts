@@ -4,7 +4,9 @@
  * line, and is stored once.
  */
 import { createHash } from 'node:crypto';
+import type { DetectorSpec } from '../../processors/rule.ts';
 import type { OcsfFinding } from '../../schemas/finding.ts';
+import { unbuiltDetectors } from '../../schemas/unbuilt.ts';
 
 export interface LokiLabels {
   readonly app?: string;
@@ -26,6 +28,10 @@ const maxMetadataLength = 512;
 /** Loki's default `max_line_size` is 256 KB. */
 const maxLineBytes = 200_000;
 
+const built: Readonly<Record<DetectorSpec['kind'] | 'self', true>> = { above: true, below: true, silence: true, self: true };
+/** Also those of a later version, which may write to the same topic. */
+const detectors: ReadonlySet<string> = new Set([...Object.keys(built), ...Object.keys(unbuiltDetectors)]);
+
 export function lokiEntry(finding: OcsfFinding, labels: LokiLabels): LokiEntry {
   const { unmapped, finding_info: info, metadata } = finding;
   return {
@@ -33,8 +39,10 @@ export function lokiEntry(finding: OcsfFinding, labels: LokiLabels): LokiEntry {
       job: 'findings',
       ...(labels.app === undefined ? {} : { app: labels.app }),
       ...(labels.env === undefined ? {} : { env: labels.env }),
+      // Its schema knows four of them.
       severity: finding.severity.toLowerCase(),
-      detector: unmapped.detector,
+      // Any text, as far as the schema goes: whoever else writes to the topic could make streams without end.
+      detector: detectors.has(unmapped.detector) ? unmapped.detector : 'other',
     },
     timeMs: finding.time,
     nanos: nanosOf(info.uid, metadata.sequence),

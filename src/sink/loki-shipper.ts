@@ -9,13 +9,14 @@ import type { Logger } from 'pino';
 import type { Finding } from '../../processors/detect/finding.ts';
 import { toOcsf } from '../../processors/detect/ocsf.ts';
 import { partitionKey, type RecordBatch } from '../../processors/record.ts';
-import { findingSchema, type OcsfFinding } from '../../schemas/finding.ts';
+import { findingSchema } from '../../schemas/finding.ts';
 import { DependencyError } from '../errors.ts';
-import { selfFinding } from '../self-finding.ts';
-import type { RecordIntake, Source } from '../source/source.ts';
-import type { FindingLog } from './finding-log.ts';
+import type { Positions, RecordIntake, Source } from '../source/source.ts';
+import { Changes } from './changes.ts';
+import { type FindingLog, findingOf } from './finding-log.ts';
 import type { LokiWriter } from './loki.ts';
 import { type LokiEntry, type LokiLabels, lokiEntry } from './loki-entry.ts';
+import { type LokiOutage, lokiOutageFinding } from './loki-outage.ts';
 import type { Sink, SinkHealth } from './sink.ts';
 
 export interface LokiShipperOptions {
@@ -31,6 +32,10 @@ const maxGatheredBytes = 16 * 1024 * 1024;
 const quietMs = { ended: 100, more: 2_000 };
 const maxGatherMs = 5_000;
 const retryMs = { first: 500, longest: 30_000 };
+/** A log that cannot be read says so sooner. */
+const readsAfterMs = 60_000;
+/** How often it is looked at whether all that waited for Loki is there. */
+const caughtUpEveryMs = 500;
 /** How long a stop waits for what is on its way; the log keeps the rest. */
 const closeForMs = 5_000;
 
@@ -51,9 +56,12 @@ export class LokiShipper implements Sink {
   private refusing = false;
   private readTrouble: string | undefined;
   private shipTrouble: string | undefined;
+  private commitTrouble: string | undefined;
+  /** Not told yet. */
+  private outage: LokiOutage | undefined;
   /** Beside what the writer dropped: records of others in the topic, and findings that were gone before they could be shipped. */
   private readonly unshipped: Record<string, number> = {};
-  private readonly waiters = new Set<() => void>();
+  private readonly changes = new Changes();
 
   constructor(options: LokiShipperOptions) {
     this.name = `loki:${options.writer.url}`;
@@ -73,18 +81,18 @@ export class LokiShipper implements Sink {
 
   /** Resolves when Loki has all that was written, as far as the log can tell; false if that is not so within `forMs`. */
   settled(forMs: number): Promise<boolean> {
-    return this.until(() => (this.options.log.waiting() ?? 0) === 0 && this.idle(), forMs);
+    return this.changes.until(() => this.done(), forMs);
   }
 
   async close(): Promise<void> {
     this.closing = true;
-    this.changed();
-    await this.until(() => this.trouble() !== undefined || ((this.options.log.waiting() ?? 0) === 0 && this.idle()), closeForMs);
+    this.changes.tell();
+    await this.changes.until(() => this.trouble() !== undefined || this.done(), closeForMs);
     this.refusing = true;
-    this.changed();
+    this.changes.tell();
     await this.source?.stop();
     this.stopped.abort();
-    this.changed();
+    this.changes.tell();
     await this.running;
     await this.options.log.close();
     await this.options.writer.close();
@@ -107,23 +115,35 @@ export class LokiShipper implements Sink {
   /** Reads the log until it is stopped, again and again where it cannot be reached. */
   private async read(): Promise<void> {
     const { log, logger } = this.options;
-    for (let waitMs = retryMs.first; !this.closing; waitMs = Math.min(waitMs * 2, retryMs.longest)) {
+    for (let waitMs = retryMs.first; !this.closing; ) {
+      const look = setInterval(() => this.source?.health().ok && this.reads(), readsAfterMs);
       try {
         this.source = log.source();
+        this.changes.tell();
         await this.source.run({}, this.intake(this.source));
       } catch (error) {
+        // After a while in which it was read this is another outage.
+        waitMs = this.readTrouble === undefined ? retryMs.first : Math.min(waitMs * 2, retryMs.longest);
         this.readTrouble = (error as Error).message;
         logger.warn({ sink: this.name, waitMs, error: this.readTrouble }, 'findings cannot be read to be shipped');
         // What was gathered of it is not committed, and will be read again.
         this.forget();
-        await this.until(() => this.closing, waitMs);
+        await this.changes.until(() => this.closing, waitMs);
+      } finally {
+        clearInterval(look);
       }
     }
   }
 
+  private reads(): void {
+    this.readTrouble = undefined;
+    this.changes.tell();
+  }
+
   private intake(source: Source): RecordIntake {
     return {
-      partitions: () => {},
+      // Also of a group's member that gets none: the log has answered.
+      partitions: () => this.reads(),
       ended: () => {},
       batch: (batch) => this.gather(source, batch),
       lost: ({ key, kind, records = 1 }) => {
@@ -132,13 +152,13 @@ export class LokiShipper implements Sink {
       },
       // Whoever gets them next begins at the commit, so what is under way should be committed; if Loki is away, it is sent twice.
       revoked: async () => {
-        await this.until(() => this.idle() || this.shipTrouble !== undefined, closeForMs);
+        await this.changes.until(() => this.idle() || this.shipTrouble !== undefined, closeForMs);
       },
     };
   }
 
   private async gather(source: Source, batch: RecordBatch): Promise<void> {
-    await this.until(() => this.gatheredBytes < maxGatheredBytes || this.refusing);
+    await this.changes.until(() => this.gatheredBytes < maxGatheredBytes || this.refusing);
     // Not gathered, so not committed, and nothing after it is gathered either.
     if (source !== this.source || this.refusing) return;
     for (const { value } of batch.records) {
@@ -153,15 +173,18 @@ export class LokiShipper implements Sink {
     }
     this.positions[partitionKey(batch.topic, batch.partition)] = batch.records[batch.records.length - 1].offset + 1;
     this.lastBatchMs = performance.now();
-    this.readTrouble = undefined;
-    this.changed();
+    this.changes.tell();
   }
 
   private async ship(): Promise<void> {
     while (!this.stopped.signal.aborted) {
-      await this.until(() => Object.keys(this.positions).length > 0 || this.stopped.signal.aborted);
+      const look = this.outage && caughtUpEveryMs;
+      const something = () => Object.keys(this.positions).length > 0 || this.owesOutage() || this.stopped.signal.aborted;
+      await this.changes.until(something, undefined, look);
       if (this.stopped.signal.aborted) return;
-      await this.until(() => this.gatheredBytes >= maxGatheredBytes || this.closing || this.quiet(), maxGatherMs, quietMs.ended);
+      const enough = () => this.gatheredBytes >= maxGatheredBytes || this.closing || this.quiet();
+      await this.changes.until(enough, maxGatherMs, quietMs.ended);
+      if (this.owesOutage()) this.tellOutage();
       const { gathered, positions, source } = this;
       this.forget();
       this.sending = true;
@@ -169,14 +192,10 @@ export class LokiShipper implements Sink {
         for (const request of this.options.writer.prepare(gathered)) {
           if (!(await this.send(request))) return;
         }
-        await source?.commit(positions);
-      } catch (error) {
-        if (!(error instanceof DependencyError)) throw error;
-        // Not committed: shipped again after the next start, and stored once.
-        this.readTrouble = error.message;
+        await this.commit(source, positions);
       } finally {
         this.sending = false;
-        this.changed();
+        this.changes.tell();
       }
     }
   }
@@ -186,7 +205,6 @@ export class LokiShipper implements Sink {
     const { writer, logger, now = Date.now } = this.options;
     const { signal } = this.stopped;
     let sinceMs: number | undefined;
-    let reason = '';
     for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.longest)) {
       try {
         await writer.send(request, signal);
@@ -194,35 +212,54 @@ export class LokiShipper implements Sink {
       } catch (error) {
         if (!(error instanceof DependencyError)) throw error;
         sinceMs ??= now();
-        reason = error.message;
-        this.shipTrouble = reason;
-        this.changed();
+        this.shipTrouble = error.message;
+        this.changes.tell();
         if (signal.aborted) return false;
-        logger.warn({ sink: this.name, waitMs, waiting: this.options.log.waiting(), error: reason }, 'Loki is away; findings are kept');
-        await this.until(() => signal.aborted, waitMs);
+        const waiting = this.options.log.waiting();
+        logger.warn({ sink: this.name, waitMs, waiting, error: error.message }, 'Loki is away; findings are kept');
+        await this.changes.until(() => signal.aborted, waitMs);
       }
     }
+    if (sinceMs !== undefined) {
+      logger.info({ sink: this.name }, 'Loki is back');
+      this.outage = { sinceMs: this.outage?.sinceMs ?? sinceMs, untilMs: now(), reason: this.shipTrouble ?? '' };
+    }
     this.shipTrouble = undefined;
-    if (sinceMs !== undefined) await this.tellOutage(sinceMs, reason);
     return true;
   }
 
-  /** Once, and not at any price. */
-  private async tellOutage(sinceMs: number, reason: string): Promise<void> {
-    const { writer, logger, labels, now = Date.now } = this.options;
-    logger.info({ sink: this.name }, 'Loki is back');
-    const nowMs = now();
-    const finding = selfFinding({
-      rule: 'streamgauge.sink_failed',
-      title: 'Loki did not take findings',
-      key: { sink: this.name },
-      summary: `${this.name} was away for ${Math.round((nowMs - sinceMs) / 1000)} s; findings waited in ${this.options.log.name}: ${reason}`,
-      value: nowMs - sinceMs,
-      sinceMs,
-      nowMs,
-    });
-    const entry = lokiEntry(findingSchema.parse(toOcsf(finding)), labels);
-    for (const request of writer.prepare([entry])) await writer.send(request, this.stopped.signal).catch(() => {});
+  /** Until the log has it, or is read anew: then it is shipped again, and stored once. */
+  private async commit(source: Source | undefined, positions: Positions): Promise<void> {
+    for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.longest)) {
+      try {
+        if (Object.keys(positions).length > 0) await source?.commit(positions);
+        break;
+      } catch (error) {
+        if (!(error instanceof DependencyError)) throw error;
+        this.commitTrouble = error.message;
+        this.changes.tell();
+        const over = () => this.stopped.signal.aborted || source !== this.source;
+        if (await this.changes.until(over, waitMs)) break;
+      }
+    }
+    this.commitTrouble = undefined;
+  }
+
+  /**
+   * The finding on an outage is the newest of its stream, and Loki refuses what is an hour behind that: what streamgauge has said of itself
+   * meanwhile has to go before it, or with it. What waits for room (`gather`) is not known to have been handed over.
+   */
+  private owesOutage(): boolean {
+    return this.outage !== undefined && this.source?.health().lagRecords === 0 && this.gatheredBytes < maxGatheredBytes;
+  }
+
+  /** Once: lost with the process if that ends before. */
+  private tellOutage(): void {
+    if (this.outage === undefined) return;
+    const { log, labels, now = Date.now } = this.options;
+    const finding = lokiOutageFinding(this.name, log.name, this.outage, now());
+    this.gathered.push(lokiEntry(findingSchema.parse(toOcsf(finding)), labels));
+    this.outage = undefined;
   }
 
   private countUnshipped(reason: string, count: number): void {
@@ -231,13 +268,18 @@ export class LokiShipper implements Sink {
 
   private trouble(): string | undefined {
     const source = this.source?.health();
-    return this.shipTrouble ?? this.readTrouble ?? (source === undefined || source.ok ? undefined : source.reason);
+    return this.shipTrouble ?? this.readTrouble ?? this.commitTrouble ?? (source === undefined || source.ok ? undefined : source.reason);
   }
 
   private forget(): void {
     this.gathered = [];
     this.gatheredBytes = 0;
     this.positions = {};
+  }
+
+  /** Loki has all of it, as far as the log can tell. */
+  private done(): boolean {
+    return (this.options.log.waiting() ?? 0) === 0 && this.idle() && this.outage === undefined;
   }
 
   private idle(): boolean {
@@ -248,38 +290,5 @@ export class LokiShipper implements Sink {
     // Where it is not known whether more waits, more may.
     const more = this.source?.health().lagRecords !== 0;
     return performance.now() - this.lastBatchMs >= (more ? quietMs.more : quietMs.ended);
-  }
-
-  private changed(): void {
-    for (const look of [...this.waiters]) look();
-  }
-
-  /** Resolves true once `done`, looked at whenever something changed (and every `everyMs`), or false after `forMs`. */
-  private until(done: () => boolean, forMs?: number, everyMs?: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (found: boolean): void => {
-        clearTimeout(timer);
-        clearInterval(often);
-        this.waiters.delete(look);
-        resolve(found);
-      };
-      const look = (): void => {
-        if (done()) end(true);
-      };
-      const timer = forMs === undefined ? undefined : setTimeout(() => end(false), forMs);
-      const often = everyMs === undefined ? undefined : setInterval(look, everyMs);
-      this.waiters.add(look);
-      look();
-    });
-  }
-}
-
-/** A topic may hold what others wrote. */
-function findingOf(value: Uint8Array): OcsfFinding | undefined {
-  try {
-    const parsed = findingSchema.safeParse(JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
   }
 }

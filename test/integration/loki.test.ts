@@ -79,9 +79,13 @@ describe.skipIf(unavailable)('Loki', () => {
   test('Loki away for a while holds nothing up, and all is there once when it is back, the outage told', async () => {
     const app = freshApp();
     const dir = await tempDir();
-    // Findings of now, so that the outage's own finding lies among them.
     const nowMs = Date.now();
-    const findings = Array.from({ length: 300 }, (_, index) => at(sampleFinding(index), nowMs - 300_000 + index * 1000));
+    const hourMs = 3_600_000;
+    // Of the last three hours: an outage's own finding is of now, and what was said before it is too far behind if it comes after it.
+    const findings = Array.from({ length: 300 }, (_, index) => at(sampleFinding(index), nowMs - 3 * hourMs + index * 36_000));
+    const said = [150, 60].map((minutes, index): Finding => {
+      return { ...at(sampleFinding(1000 + index), nowMs - minutes * 60_000), rule: 'streamgauge.source_failed', detector: 'self' };
+    });
     const options = { url: loki.url, retryForMs: 300 };
     const first = queuedLoki(dir, app, options);
     await first.open();
@@ -99,8 +103,8 @@ describe.skipIf(unavailable)('Loki', () => {
       const second = queuedLoki(dir, app, options);
       await second.open();
       onTestFinished(() => second.close());
-      await second.write(findings.slice(200));
-      await expect.poll(() => second.health(), { timeout: 15_000 }).toMatchObject({ ok: false, waiting: 200 });
+      await expect.poll(() => second.health(), { timeout: 15_000 }).toMatchObject({ ok: false, waiting: 100 });
+      await second.write([...findings.slice(200), ...said]);
       await loki.resume();
       isBack = true;
       expect(await second.settled(60_000)).toBe(true);
@@ -108,11 +112,11 @@ describe.skipIf(unavailable)('Loki', () => {
     } finally {
       if (!isBack) await loki.resume();
     }
-    const lines = await loki.query(`{job="findings", app="${app}"}`, nowMs - 600_000, Date.now() + 60_000);
+    const lines = await loki.query(`{job="findings", app="${app}"}`, nowMs - 4 * hourMs, Date.now() + 60_000);
     const own = lines.filter(({ fields }) => fields.detector !== 'self');
     expect(own.map(({ fields }) => fields.finding_id)).toEqual(findings.map(({ id }) => id));
-    const told = lines.filter(({ fields }) => fields.rule === 'streamgauge.sink_failed');
-    expect(told.length).toBeGreaterThan(0);
+    const told = lines.filter(({ fields }) => fields.detector === 'self').map(({ fields }) => fields.rule);
+    expect(told).toEqual(['streamgauge.source_failed', 'streamgauge.source_failed', 'streamgauge.sink_failed']);
   }, 120_000);
 
   test('what is too far behind its stream is dropped, counted and named, and what came with it is stored', async () => {

@@ -23,6 +23,15 @@ test('the labels are job, app, env, severity and detector, whatever the key hold
   });
 });
 
+test('whatever the others who write to the topic make up, the sets of labels are a few, and the line says what they wrote', () => {
+  const made = ['self', 'above', 'unusual', 'a'.repeat(4000), ...Array.from({ length: 50 }, (_, index) => `made-up-${index}`)];
+  const entries = made.map((detector, index) => entryOf({ ...sampleFinding(index), detector }));
+  expect([...new Set(entries.map(({ labels }) => labels.detector))]).toEqual(['self', 'above', 'unusual', 'other']);
+  expect(entries.map(({ line }) => JSON.parse(line).detector)).toEqual(made);
+  const finding = toOcsf(sampleFinding(1));
+  expect(findingSchema.safeParse({ ...finding, severity: 'Made Up' }).success).toBe(false);
+});
+
 test('metadata is text throughout, with names that Loki takes, also where a number is none', () => {
   const { metadata } = entryOf({ ...sampleFinding(1), value: Number.NaN, key: { 'weird-name|lower': 'x' } });
   expect(metadata.value).toBe('null');
