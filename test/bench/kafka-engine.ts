@@ -2,9 +2,9 @@
  * A topic through the whole engine on a real broker: Kafka source -> ten rules -> Kafka sink, checkpoints on disk. All rows take turns, so
  * that a neighbour on the machine slows all.
  *
- * Two things bound it: what the bare client reads of the same topic, and what the same engine does with the same records from memory. So
- * the whole is a share of the slower one. Beside it what the client alone decides: the source handing in to what only counts, and the
- * whole engine with ten rules that take another dataset.
+ * The client and the engine share a thread, so their times add up: what the topic costs is what the whole takes longer than the same engine
+ * takes for the same records from memory, and it is held against what the bare client takes. Beside it what the client alone decides: the
+ * source handing in to what only counts, and the whole engine with ten rules that take another dataset.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,10 +34,10 @@ const rounds = 5;
 const linesPerSecond = 200;
 const batchRecords = 1_000;
 
-/** Two measures over five windows; they fire for the hottest few addresses. */
+/** Two measures over five windows; they fire for the hottest address or two. */
 function tenRules(from?: string): Rule[] {
   return ['2m', '5m', '10m', '15m', '20m'].flatMap((size) =>
-    benchRules({ window: `{ size: ${size}, slide: 1m }`, detect: '{ above: 100 }' }).map(
+    benchRules({ window: `{ size: ${size}, slide: 1m }`, detect: '{ above: 2000 }' }).map(
       (rule): Rule => ({ ...rule, id: `${rule.id}_${size}`, from: from === undefined ? rule.from : [from] }),
     ),
   );
@@ -120,7 +120,9 @@ async function benchDriver(place: Place, load: string, print: (line: string) => 
     const shares = list.map((rate, round) => rate / of[round]);
     return { name: `${name}, ${driver}`, value: median(shares), unit: 'x', note: spread(shares) };
   };
-  const slower = rates.bare.map((rate, round) => Math.min(rate, rates.memory[round]));
+  // Of the best rounds: a difference of two times suffers from neighbours more than either.
+  const shortest = (list: readonly number[]) => 1 / Math.max(...list);
+  const added = shortest(rates.whole) - shortest(rates.memory);
   return [
     {
       name: `topic to findings with ten rules, ${driver}`,
@@ -130,7 +132,12 @@ async function benchDriver(place: Place, load: string, print: (line: string) => 
     },
     { name: `the same records from memory, ${driver}`, value: median(rates.memory), unit: 'events/s', note: '' },
     { name: `bare client, ${driver}`, value: median(rates.bare), unit: 'records/s', note: 'the same topic' },
-    share('ten rules over the slower of client and memory', rates.whole, slower),
+    {
+      name: `time of the bare client over what the topic adds to ten rules, ${driver}`,
+      value: shortest(rates.bare) / added,
+      unit: 'x',
+      note: `${(added * 1e6).toFixed(1)} us a record`,
+    },
     share('source alone over the bare client', rates.source, rates.bare),
     share('ten rules of another dataset over the bare client', rates.elsewhere, rates.bare),
   ];
