@@ -1,4 +1,5 @@
 import { type Counters, countBy } from './counters.ts';
+import { datasetOf } from './decode/dataset-header.ts';
 import type { Rejects } from './decode/decoder.ts';
 import type { EventBatch } from './decode/event-batch.ts';
 import type { SourceRecord } from './record.ts';
@@ -54,9 +55,10 @@ export class EventTime {
 
   private setAside(row: number, reason: 'no_time' | 'future_dated', partition: number): false {
     const { rejects, counters, events, gaps } = this.parts;
+    const { records } = events;
     rejects.add(events.recordIndex[row], reason);
     countBy(counters.rejected, reason);
-    gaps.open(partition, events.records.dataset);
+    gaps.open(partition, datasetOf(records.records[events.recordIndex[row]], records));
     return false;
   }
 }

@@ -27,6 +27,9 @@ export interface RecordBatch {
   readonly records: readonly SourceRecord[];
 }
 
+/** In place of a dataset, for a loss of which nobody can say what it took: no dataset has this name. */
+export const anyDataset = '';
+
 /** The name of a partition across topics, used as a map key and in checkpoints. */
 export function partitionKey(topic: string, partition: number): string {
   return `${topic}/${partition}`;

@@ -70,7 +70,7 @@ export function herokuPart(app: string, process: string): HerokuPart {
 export function fillHeroku(parts: Frame, row: RowWriter, routerNames: FieldNames, content: (text: string, row: RowWriter) => void): void {
   const { text, process, app, priority, timeMs } = parts;
   const part = herokuPart(app, process);
-  row.dataset(datasetOf(row.out.records.dataset, part));
+  row.dataset(datasetOf(row.recordDataset, part));
   row.from('envelope');
   row.time(timeMs);
   row.text('heroku.app', app);

@@ -1,4 +1,5 @@
 import type { SourceRecord } from '../record.ts';
+import { datasetOf } from './dataset-header.ts';
 import type { EventBatch, Scalar } from './event-batch.ts';
 import { type FieldNames, Special, type Target } from './field-table.ts';
 import { epochMs, textTimeMs } from './time.ts';
@@ -26,6 +27,8 @@ export class RowWriter {
   /** When the transport says the record was written; NaN where it does not. */
   recordMs = Number.NaN;
   record!: SourceRecord;
+  /** The dataset of the record, whatever the line says. */
+  recordDataset = '';
   /** The message's text, if extractors want it. */
   message: string | undefined;
   /** What a JSON envelope holds: the text of its line, and how it was told. */
@@ -58,6 +61,11 @@ export class RowWriter {
     this.row = out.startRow(recordIndex);
     this.record = record;
     this.recordMs = record.timestampMs;
+    this.recordDataset = out.records.dataset;
+    if (record.headers !== undefined) {
+      this.recordDataset = datasetOf(record, out.records);
+      out.dataset[this.row] = this.recordDataset;
+    }
     this.message = undefined;
     this.innerText = undefined;
     this.stream = undefined;

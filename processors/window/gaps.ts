@@ -2,6 +2,7 @@
  * Places in a partition where events are missing: between the newest one before the gap and whatever ends it, so a function of the
  * partition's order. Nothing in between is decided yet, for the watermark waits for the partition or a tick ends the gap first.
  */
+import { anyDataset } from '../record.ts';
 import type { SnapshotReader, SnapshotWriter } from '../snapshot.ts';
 import type { Watermark } from './watermark.ts';
 import type { WindowStage } from './window-stage.ts';
@@ -22,9 +23,12 @@ export class Gaps {
     this.windows = windows;
   }
 
-  /** Something is missing after the newest event of this partition. */
+  /** Something is missing after the newest event of this partition. A gap of two datasets is one of any. */
   open(partition: number, dataset: string): void {
-    if (!this.gaps.has(partition)) this.gaps.set(partition, { sinceMs: this.watermark.newest(partition), dataset });
+    const gap = this.gaps.get(partition);
+    if (gap?.dataset === dataset) return;
+    const sinceMs = gap?.sinceMs ?? this.watermark.newest(partition);
+    this.gaps.set(partition, { sinceMs, dataset: gap === undefined ? dataset : anyDataset });
   }
 
   /** The partition goes on at this event, or is passed by at this time; to be told before the watermark is. */

@@ -1,6 +1,7 @@
 /** The windows of all rule groups: takes matches, and closes panes in one order (due time, then group) whatever the order they filled in. */
 import { type Counters, countBy } from '../counters.ts';
 import type { Match } from '../match/match.ts';
+import { anyDataset } from '../record.ts';
 import type { RuleGroup } from '../rule-group.ts';
 import { type KeyedWindows, NotAdded } from './keyed-windows.ts';
 import type { KeyText } from './places.ts';
@@ -131,5 +132,6 @@ export class WindowStage {
 
 /** Whether a loss in `dataset` can have taken events from a rule that reads `from`: that dataset, one below it, or one above it. */
 function touches(from: readonly string[], dataset: string): boolean {
-  return from.length === 0 || from.some((name) => name === dataset || name.startsWith(`${dataset}.`) || dataset.startsWith(`${name}.`));
+  if (from.length === 0 || dataset === anyDataset) return true;
+  return from.some((name) => name === dataset || name.startsWith(`${dataset}.`) || dataset.startsWith(`${name}.`));
 }

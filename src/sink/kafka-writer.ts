@@ -5,6 +5,7 @@ import {
   connectForMsDefault,
   createKafka,
   type KafkaConnection,
+  type KafkaDriver,
   kafkaError,
   outageForMsDefault,
   persist,
@@ -47,6 +48,10 @@ export class KafkaWriter {
     this.#guard = guard;
     this.#kafka = createKafka(options);
     this.#choice = chooseDriver(options.driver ?? 'auto', options);
+  }
+
+  get driver(): KafkaDriver {
+    return this.#choice.driver;
   }
 
   /** Rejects with a DependencyError if the topic cannot be reached. */

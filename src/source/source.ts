@@ -11,6 +11,13 @@ import type { RecordBatch } from '../../processors/record.ts';
 /** The next offset to read, by partition key (`topic/partition`). */
 export type Positions = Readonly<Record<string, number>>;
 
+/** Where topics lie, and in whose name they are read. */
+export interface Origin {
+  /** The id of a Kafka cluster, which no other one has. */
+  readonly cluster: string;
+  readonly group: string;
+}
+
 export interface Source {
   /** As the user knows it: `kafka:logs`, `drain:/drain/logplex`, `file:./logs/*.log`. */
   readonly name: string;
@@ -26,6 +33,10 @@ export interface Source {
   read(topic: string, partition: number, offset: number): Promise<Uint8Array | null>;
   stop(): Promise<void>;
   health(): SourceHealth;
+  /** Whether partitions of this topic are its own, if there are any. Left out by one that cannot tell. */
+  reads?(topic: string): boolean;
+  /** Asked once, before `run`, and rejects like it. Undefined, or left out, where it cannot be told. */
+  origin?(): Promise<Origin | undefined>;
 }
 
 export interface RecordIntake {
@@ -84,6 +95,7 @@ export interface RebuildStart {
 export interface RecordLoss {
   /** As `partitionKey` makes it. */
   readonly key: string;
+  /** Of events that did not name their own; `anyDataset` where they may have. */
   readonly dataset: string;
   /** `expired`: gone before they were read; `reset`: the partition began anew; `damaged`: they cannot be read any more. */
   readonly kind: 'expired' | 'reset' | 'damaged';

@@ -3,6 +3,7 @@
  * source, here or in another process, reads the topic.
  */
 import type { FastifyInstance } from 'fastify';
+import { isDatasetName } from '../../../processors/decode/dataset-header.ts';
 import { UsageError } from '../../errors.ts';
 import type { DrainCounters } from '../drain/drain-counters.ts';
 import { DrainEndpoint } from '../drain/drain-endpoint.ts';
@@ -28,11 +29,16 @@ export class KafkaDrain implements Drain {
 
   /** Connects to nothing yet. Throws a `UsageError` for options that make no sense, a `DependencyError` for a PEM file. */
   constructor(options: KafkaDrainOptions) {
+    const { dataset } = options;
     const problems = problemsOf(options);
+    if (!isDatasetName(dataset)) {
+      const expected = 'with `to: kafka` expected a name of at most 128 ASCII characters, without spaces';
+      problems.push(`drain.dataset: ${expected}, found ${JSON.stringify(dataset.slice(0, 200))}`);
+    }
     if (problems.length > 0) throw new UsageError(problems);
     this.name = `drain:${options.path}`;
     this.path = options.path;
-    this.#keeper = new KafkaKeeper(options.kafka);
+    this.#keeper = new KafkaKeeper(options.kafka, dataset);
     this.#endpoint = new DrainEndpoint(options, this.#keeper, options.log ?? { info: () => {}, warn: () => {} });
   }
 
@@ -75,6 +81,6 @@ export class KafkaDrain implements Drain {
 
   health(): SourceHealth {
     const reason = this.#keeper.trouble;
-    return { ok: reason === undefined, ...(reason === undefined ? {} : { reason }), driver: 'kafkajs' };
+    return { ok: reason === undefined, ...(reason === undefined ? {} : { reason }), driver: this.#keeper.driver };
   }
 }

@@ -6,12 +6,13 @@
  * nothing is held longer than its deadline, and the broker is tried again until it answers.
  */
 import type { Message } from 'kafkajs';
+import { datasetHeader } from '../../../processors/decode/dataset-header.ts';
 import { rejectHeader } from '../../../processors/decode/reject-header.ts';
 import { KafkaWriter } from '../../sink/kafka-writer.ts';
 import type { DrainKeeper, DrainRecords, KeepWait } from '../drain/drain-keeper.ts';
 import type { JournalRecord } from '../drain/journal.ts';
 import { RecordSlices } from '../drain/record-slices.ts';
-import type { KafkaConnection } from './kafka-client.ts';
+import type { KafkaConnection, KafkaDriver } from './kafka-client.ts';
 
 /** Bytes of values in one write; what waits beyond it takes the next. */
 const maxGroupBytes = 4 * 1024 ** 2;
@@ -34,6 +35,7 @@ interface Waiting extends KeepWait {
 export class KafkaKeeper implements DrainKeeper {
   readonly #writer: KafkaWriter;
   readonly #topic: string;
+  readonly #dataset: string;
   #waiting: Waiting[] = [];
   #working: Promise<void> | undefined;
   #failing = false;
@@ -43,11 +45,19 @@ export class KafkaKeeper implements DrainKeeper {
   #closed = false;
   #wake: () => void = () => {};
 
-  /** Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read. */
-  constructor(connection: KafkaConnection & { readonly topic: string }) {
+  /**
+   * @param dataset goes with each record, so that whoever reads the topic need not be told.
+   * Connects to nothing yet. Throws a DependencyError if a PEM file cannot be read, a UsageError if the driver cannot be had.
+   */
+  constructor(connection: KafkaConnection & { readonly topic: string }, dataset: string) {
     this.#topic = connection.topic;
+    this.#dataset = dataset;
     // Its own patience is one attempt: how long to wait is for each request to say.
     this.#writer = new KafkaWriter({ ...connection, outageForMs: 0 }, 'records');
+  }
+
+  get driver(): KafkaDriver {
+    return this.#writer.driver;
   }
 
   get trouble(): string | undefined {
@@ -67,7 +77,7 @@ export class KafkaKeeper implements DrainKeeper {
     }
     return new Promise((resolve) => {
       const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
-      const messages = records.map((record) => messageOf(record, key));
+      const messages = records.map((record) => messageOf(record, key, this.#dataset));
       const waiting: Waiting = { ...wait, messages, bytes, answer: resolve, timer: undefined, expired: false, wasHeld: false };
       waiting.timer = setTimeout(() => this.#expire(waiting), wait.forMs);
       this.#waiting.push(waiting);
@@ -191,10 +201,10 @@ export class KafkaKeeper implements DrainKeeper {
   }
 }
 
-function messageOf({ value, timestampMs, headers }: JournalRecord, key: string): Message {
+function messageOf({ value, timestampMs, headers }: JournalRecord, key: string, dataset: string): Message {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
-  const message = { key, value: bytes, timestamp: String(timestampMs), headers: { ...headers } };
+  const message = { key, value: bytes, timestamp: String(timestampMs), headers: { ...headers, [datasetHeader]: dataset } };
   if (bytes.length <= maxValueBytes) return message;
   const marks = { [rejectHeader]: 'too_long', [cutFromHeader]: String(bytes.length) };
-  return { ...message, value: bytes.subarray(0, maxValueBytes), headers: { ...headers, ...marks } };
+  return { ...message, value: bytes.subarray(0, maxValueBytes), headers: { ...message.headers, ...marks } };
 }

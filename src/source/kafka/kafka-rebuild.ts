@@ -5,7 +5,7 @@
  * It is needed when another member has worked on a partition that is here now, and when one that the state was made of is gone; not when
  * partitions come back from where we left them, or come into being.
  */
-import { partitionKey } from '../../../processors/record.ts';
+import { anyDataset, partitionKey } from '../../../processors/record.ts';
 import type { Positions, RebuildIntake, RecordIntake } from '../source.ts';
 import { outageForMsDefault, persist } from './kafka-client.ts';
 import type { Held, StateParts } from './kafka-group-partitions.ts';
@@ -87,13 +87,13 @@ export class KafkaRebuild implements StateParts {
   }
 
   async #run(held: readonly Held[]): Promise<void> {
-    const { outageForMs = outageForMsDefault, dataset, log } = this.#options;
+    const { outageForMs = outageForMsDefault, log } = this.#options;
     if (this.#into === undefined) return;
     this.#madeOf = undefined;
     const { ranges, sinceMs } = await persist(this.#options, `look for the past of ${this.#topics}`, outageForMs, () => this.#plan(held));
     if (this.#abandoned) return;
     const partitions = ranges.map(({ topic, partition, start }) => ({ key: partitionKey(topic, partition), whole: start === 0 }));
-    await this.#into.begin({ topics: this.#topics.names, dataset, partitions, sinceMs });
+    await this.#into.begin({ topics: this.#topics.names, dataset: anyDataset, partitions, sinceMs });
     const lanes = new KafkaLanes(this.#options, this.#reader, ranges);
     this.#lanes = lanes;
     log?.info({ records: lanes.lag() }, 'records to read again');

@@ -1,6 +1,6 @@
 /** Kafka topics as a source: as a member of a consumer group, over either driver, or as a bounded replay that touches no group. */
 import type { Kafka } from 'kafkajs';
-import { partitionKey } from '../../../processors/record.ts';
+import { anyDataset, partitionKey } from '../../../processors/record.ts';
 import { DependencyError } from '../../errors.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from '../source.ts';
 import { connectForMsDefault, createKafka, kafkaError, persist } from './kafka-client.ts';
@@ -195,11 +195,11 @@ export class KafkaSource implements Source {
     };
   }
 
-  /** What was skipped was nothing to see: compaction, markers of transactions. */
+  /** What was skipped was nothing to see: compaction, markers of transactions. What is gone can have named a dataset of its own. */
   #tellLoss({ topic, partition, fromOffset, toOffset, kind }: OffsetGap): void {
     if (kind === 'skipped') return;
     const records = kind === 'expired' ? toOffset - fromOffset : undefined;
-    this.#into?.lost?.({ key: partitionKey(topic, partition), dataset: this.#options.dataset, kind, records });
+    this.#into?.lost?.({ key: partitionKey(topic, partition), dataset: anyDataset, kind, records });
   }
 
   #worthKnowing(): string | undefined {
