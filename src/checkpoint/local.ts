@@ -6,14 +6,14 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bytesIn, type Snapshot } from '../../processors/snapshot.ts';
 import { DependencyError } from '../errors.ts';
 import { inSlices } from '../in-slices.ts';
-import type { Checkpoint, CheckpointStore, SaveSize } from './checkpoint.ts';
+import type { Checkpoint, CheckpointStore, Refuse, SaveSize } from './checkpoint.ts';
+import { type Contents, contentsBehind, contentsOf } from './contents.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { newestWhole, type Place, readable } from './newest.ts';
 import { Packs, type StoredPart } from './packs.ts';
-import { type Part, PartHasher, refLists, stateBehind } from './parts.ts';
+import { PartHasher } from './parts.ts';
 
 export interface LocalCheckpointOptions {
   /** The state folder; made where it is missing. */
@@ -52,26 +52,32 @@ class LocalCheckpoints implements CheckpointStore {
     this.options = options;
     this.retryDelaysMs = options.retryDelaysMs ?? [100, 200, 400, 800, 1600, 3200];
     const { dir, identity, warn } = options;
-    this.place = { name: dir, identity, startAfresh: `move ${dir} away to start afresh`, warn };
+    this.place = {
+      name: dir,
+      identity,
+      startAfresh: `give \`state.dir\` another folder or move checkpoint-* and parts-* of ${dir} away, to start afresh`,
+      warn,
+    };
     this.packs = new Packs(dir);
   }
 
   /**
    * The newest whole checkpoint. A damaged one is passed over for the one before it, with a warning: the records since then are read again.
-   * Throws a `CheckpointError` when there are only damaged ones, or the newest whole one is of another identity or a later format.
+   * Throws a `CheckpointError` when there are only damaged ones, or the newest whole one is of another identity, refused, or of a later
+   * format.
    */
-  async load(): Promise<Checkpoint | undefined> {
+  async load(refuse?: Refuse): Promise<Checkpoint | undefined> {
     const candidates = (await this.numbers()).reverse().map((number) => ({
       name: this.path(number),
       read: () => this.readBytes(this.path(number)),
-      state: (manifest: Manifest) => {
+      contents: (manifest: Manifest) => {
         this.packsOf.set(number, manifest.packs ?? []);
-        return this.state(manifest);
+        return this.contents(manifest);
       },
       damaged: () => this.damaged.add(number),
     }));
-    const found = await newestWhole(candidates, this.place);
-    return found && { positions: found.positions, marks: found.marks, state: found.state };
+    const found = await newestWhole(candidates, this.place, refuse);
+    return found && { positions: found.positions, origins: found.origins, marks: found.marks, state: found.state };
   }
 
   /** One after the other, so that a higher number is always the later checkpoint. */
@@ -82,21 +88,19 @@ class LocalCheckpoints implements CheckpointStore {
   }
 
   /** Or what is wrong with it. Parts that were found whole need not be written again. */
-  private async state({ lists, packs = [] }: Manifest): Promise<Snapshot | string> {
-    const stored: ReadonlyMap<string, StoredPart> = await this.packs.read(packs);
-    const parts = await stateBehind(lists, (hash) => stored.get(hash)?.bytes);
-    if (typeof parts === 'string') return parts;
-    for (const part of [...lists, ...parts]) this.packs.trust(part, stored.get(part.hash)?.pack ?? 0);
-    return parts.map(({ bytes }) => bytes);
+  private async contents(manifest: Manifest): Promise<Pick<Checkpoint, 'marks' | 'state'> | string> {
+    const stored: ReadonlyMap<string, StoredPart> = await this.packs.read(manifest.packs ?? []);
+    const behind = await contentsBehind(manifest, (hash) => stored.get(hash)?.bytes);
+    if (typeof behind === 'string') return behind;
+    for (const part of behind.parts) this.packs.trust(part, stored.get(part.hash)?.pack ?? 0);
+    return { marks: behind.marks, state: behind.state };
   }
 
-  private async saveWithRetry({ positions, marks, state }: Checkpoint): Promise<void> {
-    const parts = await this.hasher.parts(state.filter(({ length }) => length > 0));
-    const lists = await refLists(parts);
-    const manifest = { identity: this.options.identity, positions, marks, stateBytes: bytesIn(state), lists };
+  private async saveWithRetry(checkpoint: Checkpoint): Promise<void> {
+    const contents = await contentsOf(checkpoint, this.hasher);
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.saveOnce(manifest, [...parts, ...lists]);
+        return await this.saveOnce(contents);
       } catch (error) {
         const delayMs = this.retryDelaysMs[attempt];
         if (delayMs === undefined || error instanceof DependencyError) {
@@ -110,18 +114,18 @@ class LocalCheckpoints implements CheckpointStore {
     }
   }
 
-  private async saveOnce(manifest: Omit<Manifest, 'packs'>, parts: readonly Part[]): Promise<void> {
+  private async saveOnce({ parts, named }: Contents): Promise<void> {
     await mkdir(this.options.dir, { recursive: true });
     const before = await this.numbers();
     const number = Math.max(this.newest ?? 0, ...before) + 1;
     const { fresh, packs } = await inSlices(this.packs.plan(parts));
     const written = await this.packs.write(fresh);
     const all = [...packs, ...written.packs];
-    const bytes = encodeManifest({ ...manifest, packs: all, number });
+    const bytes = encodeManifest({ identity: this.options.identity, ...named, packs: all, number });
     await this.writeDurably(this.path(number), bytes);
     this.newest = number;
     this.packsOf.set(number, all);
-    this.lastSave = { stateBytes: manifest.stateBytes, writtenBytes: written.bytes + bytes.length };
+    this.lastSave = { stateBytes: named.stateBytes, writtenBytes: written.bytes + bytes.length };
     await this.removeOld([...before, number]).catch(() => {});
   }
 

@@ -1,13 +1,13 @@
 /**
- * What a checkpoint is made of, as bytes: magic and version, a JSON header (identity, positions, marks, and the lists that name the parts
- * of the state), and a SHA-256 over all of it. Any byte that is missing or changed is noticed before anything is used. In format 1 the
- * state itself stood behind the header.
+ * What a checkpoint is made of, as bytes: magic and version, a JSON header (identity, positions, where their topics lie, marks, and the lists
+ * that name the parts of the state), and a SHA-256 over all of it. Any byte that is missing or changed is noticed before anything is used.
+ * In format 1 the state itself stood behind the header; up to format 2 all marks stood in the header, and nothing said where topics lie.
  */
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from './checkpoint.ts';
 import type { PartRef } from './parts.ts';
 
-export const formatVersion = 2;
+export const formatVersion = 3;
 const magic = 'SGCP';
 /** Magic, u32 version, u32 header length; little-endian. */
 const prefixBytes = 12;
@@ -17,8 +17,10 @@ export interface Manifest extends Omit<Checkpoint, 'state'> {
   /** Whose state it is. */
   readonly identity: string;
   readonly stateBytes: number;
-  /** The parts that name all others, in order. */
+  /** The parts that name all others of the state, in order. */
   readonly lists: readonly PartRef[];
+  /** The same of the marks, where they are too long to stand here. */
+  readonly markLists?: readonly PartRef[];
   /** The files that parts lie in, by number. */
   readonly packs?: readonly number[];
   /** Counts up from save to save, where the place does not say which came later. */
@@ -32,9 +34,8 @@ export type DecodedManifest =
   | { readonly kind: 'damaged'; readonly reason: string }
   | { readonly kind: 'newer'; readonly version: number };
 
-export function encodeManifest({ lists, ...rest }: Manifest): Buffer {
-  const named = lists.map(({ hash, length }) => [Buffer.from(hash, 'latin1').toString('hex'), length]);
-  const header = Buffer.from(JSON.stringify({ ...rest, lists: named }));
+export function encodeManifest({ lists, markLists, ...rest }: Manifest): Buffer {
+  const header = Buffer.from(JSON.stringify({ ...rest, markLists: markLists?.map(named), lists: lists.map(named) }));
   const prefix = Buffer.alloc(prefixBytes);
   prefix.write(magic, 0, 'latin1');
   prefix.writeUInt32LE(formatVersion, 4);
@@ -60,30 +61,51 @@ export function decodeManifest(bytes: Buffer): DecodedManifest {
   if (version === 1) {
     const state = body.subarray(headerEnd);
     if (state.length !== header.stateBytes) return damaged(`holds ${state.length} bytes of state where ${header.stateBytes} were expected`);
-    return { kind: 'format 1', manifest: { ...header, lists: [] }, state: new Uint8Array(state) };
+    const { identity, positions, marks, stateBytes } = header;
+    return { kind: 'format 1', manifest: { identity, positions, marks, stateBytes, lists: [] }, state: new Uint8Array(state) };
   }
-  const { lists } = header;
+  const { lists, markLists, ...rest } = header;
   if (lists === undefined) return damaged('its header lacks the lists of parts');
-  const refs = lists.map(([hex, length]) => ({ hash: Buffer.from(hex, 'hex').toString('latin1'), length }));
-  return { kind: 'whole', manifest: { ...header, lists: refs } };
+  const manifest = { ...rest, lists: lists.map(refOf) };
+  return { kind: 'whole', manifest: markLists === undefined ? manifest : { ...manifest, markLists: markLists.map(refOf) } };
+}
+
+type Named = readonly [hex: string, length: number];
+
+function named({ hash, length }: PartRef): Named {
+  return [Buffer.from(hash, 'latin1').toString('hex'), length];
+}
+
+function refOf([hex, length]: Named): PartRef {
+  return { hash: Buffer.from(hex, 'hex').toString('latin1'), length };
 }
 
 function damaged(reason: string): DecodedManifest {
   return { kind: 'damaged', reason };
 }
 
-interface Header extends Omit<Manifest, 'lists'> {
-  readonly lists?: readonly (readonly [hex: string, length: number])[];
+interface Header extends Omit<Manifest, 'lists' | 'markLists'> {
+  readonly lists?: readonly Named[];
+  readonly markLists?: readonly Named[];
 }
 
 function isHeader(value: unknown): value is Header {
   if (!isMap(value)) return false;
-  const { identity, stateBytes, positions, marks, lists, packs, number } = value;
+  const { identity, stateBytes, positions, origins, marks, lists, markLists, packs, number } = value;
   if (typeof identity !== 'string' || !isCount(stateBytes)) return false;
   if (!isMap(positions) || !Object.values(positions).every(isCount)) return false;
   if (marks !== undefined && !(isMap(marks) && Object.values(marks).every((mark) => typeof mark === 'string'))) return false;
-  if (lists !== undefined && !(Array.isArray(lists) && lists.every(isNamed))) return false;
+  if (![lists, markLists].every((each) => each === undefined || (Array.isArray(each) && each.every(isNamed)))) return false;
+  if (origins !== undefined && !(Array.isArray(origins) && origins.every(isOrigin))) return false;
   return (packs === undefined || (Array.isArray(packs) && packs.every(isCount))) && (number === undefined || isCount(number));
+}
+
+function isOrigin(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  const { cluster, group, topics } = value;
+  return (
+    [cluster, group].every((each) => typeof each === 'string') && Array.isArray(topics) && topics.every((each) => typeof each === 'string')
+  );
 }
 
 function isNamed(value: unknown): boolean {

@@ -1,6 +1,5 @@
 /** Which checkpoint of a place is the one to go on from: the newest whole one, if it is ours. */
-import type { Snapshot } from '../../processors/snapshot.ts';
-import { type Checkpoint, CheckpointError } from './checkpoint.ts';
+import { type Checkpoint, CheckpointError, type Refuse } from './checkpoint.ts';
 import { type DecodedManifest, decodeManifest, formatVersion, type Manifest } from './manifest.ts';
 
 export interface Place {
@@ -16,8 +15,8 @@ export interface Place {
 export interface Candidate {
   readonly name: string;
   read(): Promise<Buffer>;
-  /** The parts that it names, or what is wrong with them. */
-  state(manifest: Manifest): Promise<Snapshot | string>;
+  /** What lies in the parts that it names, or what is wrong with them. */
+  contents(manifest: Manifest): Promise<Pick<Checkpoint, 'marks' | 'state'> | string>;
   /** Told when it cannot be used. */
   damaged(): void;
 }
@@ -27,21 +26,25 @@ export type Readable = Exclude<DecodedManifest, { kind: 'newer' }>;
 
 /**
  * Of candidates, newest first. Damaged ones are passed over, with a warning: what was read since then is read again. Throws a
- * `CheckpointError` when there are only damaged ones, or the newest whole one is of another identity or a later format.
+ * `CheckpointError` when there are only damaged ones, or the newest whole one is of another identity, refused, or of a later format.
  */
-export async function newestWhole(candidates: readonly Candidate[], place: Place): Promise<Found | undefined> {
+export async function newestWhole(candidates: readonly Candidate[], place: Place, refuse?: Refuse): Promise<Found | undefined> {
   const reasons: string[] = [];
   for (const candidate of candidates) {
     const decoded = readable(candidate.name, await candidate.read(), place);
-    const state = await stateOf(candidate, decoded);
-    if (decoded.kind === 'damaged' || typeof state === 'string') {
+    const contents = await contentsOf(candidate, decoded);
+    if (decoded.kind === 'damaged' || typeof contents === 'string') {
       candidate.damaged();
-      reasons.push(`${candidate.name} is damaged: ${state}`);
+      reasons.push(`${candidate.name} is damaged: ${contents}`);
       continue;
     }
-    const { positions, marks } = decoded.manifest;
+    const { positions, origins } = decoded.manifest;
+    const refusal = refuse?.({ positions, origins });
+    if (refusal !== undefined) {
+      throw new CheckpointError([`${candidate.name} belongs to another deployment: ${refusal}, or ${place.startAfresh}`]);
+    }
     if (reasons.length > 0) place.warn?.(`${reasons.join('; ')}; going on from ${candidate.name}, what was read since is read again`);
-    return { positions, marks, state, manifest: decoded.manifest };
+    return { positions, origins, ...contents, manifest: decoded.manifest };
   }
   if (reasons.length === 0) return undefined;
   throw new CheckpointError([...reasons, `no whole checkpoint is left in ${place.name}: restore it, or ${place.startAfresh}`]);
@@ -64,8 +67,8 @@ export function readable(name: string, bytes: Buffer, { identity, startAfresh }:
   return decoded;
 }
 
-async function stateOf(candidate: Candidate, decoded: Readable): Promise<Snapshot | string> {
+async function contentsOf(candidate: Candidate, decoded: Readable): Promise<Pick<Checkpoint, 'marks' | 'state'> | string> {
   if (decoded.kind === 'damaged') return decoded.reason;
-  if (decoded.kind === 'format 1') return [decoded.state];
-  return candidate.state(decoded.manifest);
+  if (decoded.kind === 'format 1') return { marks: decoded.manifest.marks, state: [decoded.state] };
+  return candidate.contents(decoded.manifest);
 }

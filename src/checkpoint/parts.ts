@@ -90,10 +90,13 @@ export function refsOf(list: Uint8Array): PartRef[] | undefined {
 }
 
 /**
- * The state behind the lists that a manifest names, each part checked against its hash. `stored` looks a part up by its hash. Returns a
- * text instead: what is missing or changed.
+ * The parts behind lists that a manifest names, and the lists, each checked against its hash. `stored` looks a part up by its hash. Returns
+ * a text instead: what is missing or changed.
  */
-export async function stateBehind(lists: readonly PartRef[], stored: (hash: string) => Uint8Array | undefined): Promise<Part[] | string> {
+export async function partsBehind(
+  lists: readonly PartRef[],
+  stored: (hash: string) => Uint8Array | undefined,
+): Promise<{ readonly lists: readonly Part[]; readonly parts: readonly Part[] } | string> {
   const found = await wholeParts(lists, stored);
   if (typeof found === 'string') return `its list ${found}`;
   const refs: PartRef[] = [];
@@ -102,7 +105,8 @@ export async function stateBehind(lists: readonly PartRef[], stored: (hash: stri
     if (more === undefined) return `a list of ${bytes.length} bytes is none`;
     for (const ref of more) refs.push(ref);
   }
-  return wholeParts(refs, stored);
+  const parts = await wholeParts(refs, stored);
+  return typeof parts === 'string' ? parts : { lists: found, parts };
 }
 
 async function wholeParts(refs: readonly PartRef[], stored: (hash: string) => Uint8Array | undefined): Promise<Part[] | string> {

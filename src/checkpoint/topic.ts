@@ -6,7 +6,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Kafka } from 'kafkajs';
-import { bytesIn, type Snapshot } from '../../processors/snapshot.ts';
 import { DependencyError } from '../errors.ts';
 import { KafkaWriter } from '../sink/kafka-writer.ts';
 import { TopicTail } from '../sink/topic-tail.ts';
@@ -18,10 +17,11 @@ import {
   outageForMsDefault,
   persist,
 } from '../source/kafka/kafka-client.ts';
-import { type Checkpoint, CheckpointError, type CheckpointStore, type SaveSize } from './checkpoint.ts';
+import { type Checkpoint, CheckpointError, type CheckpointStore, type Refuse, type SaveSize } from './checkpoint.ts';
+import { contentsBehind, contentsOf } from './contents.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
 import { newestWhole, type Place } from './newest.ts';
-import { PartHasher, type PartRef, refLists, refsOf, stateBehind } from './parts.ts';
+import { PartHasher, type PartRef, refsOf } from './parts.ts';
 import { slotOf, TopicRecords } from './topic-records.ts';
 
 export interface TopicCheckpointOptions extends KafkaConnection {
@@ -77,7 +77,7 @@ class TopicCheckpoints implements CheckpointStore {
   }
 
   /** Reads the topic to its end. Rejects with a DependencyError if it cannot be reached, a `CheckpointError` if it is not for this. */
-  async load(): Promise<Checkpoint | undefined> {
+  async load(refuse?: Refuse): Promise<Checkpoint | undefined> {
     const { topic, connectForMs = connectForMsDefault } = this.#options;
     const parts = new Map<string, Uint8Array>();
     const manifests = new Map<number, Buffer>();
@@ -95,14 +95,14 @@ class TopicCheckpoints implements CheckpointStore {
       });
     });
     for (const hash of parts.keys()) this.#stored.add(hash);
-    const found = await this.#newest(parts, manifests);
+    const found = await this.#newest(parts, manifests, refuse);
     this.#loaded = true;
     if (found === undefined) return undefined;
     this.#number = found.manifest.number ?? 0;
     const before = manifests.get(slotOf(this.#number + 1));
     this.#named = [namesOf(found.manifest, parts), before === undefined ? new Set() : namesOf(manifestIn(before), parts)];
     for (const hash of this.#named[0]) this.#whole.add(hash);
-    return { positions: found.positions, marks: found.marks, state: found.state };
+    return { positions: found.positions, origins: found.origins, marks: found.marks, state: found.state };
   }
 
   /** One after the other. Rejects with a DependencyError after an outage, a `CheckpointError` if another process writes for this group. */
@@ -118,7 +118,7 @@ class TopicCheckpoints implements CheckpointStore {
     await this.#tail.close().catch(() => undefined);
   }
 
-  async #newest(parts: ReadonlyMap<string, Uint8Array>, manifests: ReadonlyMap<number, Buffer>) {
+  async #newest(parts: ReadonlyMap<string, Uint8Array>, manifests: ReadonlyMap<number, Buffer>, refuse?: Refuse) {
     const { topic, group } = this.#options;
     const numberOf = (bytes: Buffer) => manifestIn(bytes)?.number ?? Number.POSITIVE_INFINITY;
     const candidates = [...manifests]
@@ -126,20 +126,18 @@ class TopicCheckpoints implements CheckpointStore {
       .map(([slot, bytes]) => ({
         name: `checkpoint ${slot} of group ${group} in topic ${topic}`,
         read: async () => bytes,
-        state: async ({ lists }: Manifest): Promise<Snapshot | string> => {
-          const state = await stateBehind(lists, (hash) => parts.get(hash));
-          return typeof state === 'string' ? state : state.map((part) => part.bytes);
+        contents: async (manifest: Manifest) => {
+          const behind = await contentsBehind(manifest, (hash) => parts.get(hash));
+          return typeof behind === 'string' ? behind : { marks: behind.marks, state: behind.state };
         },
         damaged: () => {},
       }));
-    return newestWhole(candidates, this.#place);
+    return newestWhole(candidates, this.#place, refuse);
   }
 
-  async #saveNow({ positions, marks, state }: Checkpoint): Promise<void> {
+  async #saveNow(checkpoint: Checkpoint): Promise<void> {
     if (!this.#loaded) await this.load();
-    const parts = await this.#hasher.parts(state.filter(({ length }) => length > 0));
-    const lists = await refLists(parts);
-    const all = [...parts, ...lists];
+    const { parts: all, named } = await contentsOf(checkpoint, this.#hasher);
     await this.#mustBeAlone();
     const fresh = [...new Map(all.filter(({ hash }) => !this.#whole.has(hash)).map((part) => [part.hash, part])).values()];
     for (const { hash } of fresh) this.#stored.add(hash);
@@ -147,11 +145,11 @@ class TopicCheckpoints implements CheckpointStore {
     for (const { hash } of fresh) this.#whole.add(hash);
     const number = this.#number + 1;
     const { identity } = this.#options;
-    const manifest = encodeManifest({ identity, positions, marks, stateBytes: bytesIn(state), lists, number });
+    const manifest = encodeManifest({ identity, ...named, number });
     await this.#writer.write([this.#records.manifest(number, manifest)]);
     this.#number = number;
     this.#named = [new Set(all.map(({ hash }) => hash)), ...this.#named.slice(0, 1)];
-    this.lastSave = { stateBytes: bytesIn(state), writtenBytes: bytesOf(fresh) + manifest.length };
+    this.lastSave = { stateBytes: named.stateBytes, writtenBytes: bytesOf(fresh) + manifest.length };
     await this.#removeOld();
   }
 
@@ -232,7 +230,7 @@ function manifestIn(bytes: Buffer): Manifest | undefined {
 /** The hashes of all parts of a checkpoint, as far as its lists are there. */
 function namesOf(manifest: Manifest | undefined, parts: ReadonlyMap<string, Uint8Array>): ReadonlySet<string> {
   const names = new Set<string>();
-  for (const { hash } of manifest?.lists ?? []) {
+  for (const { hash } of [...(manifest?.lists ?? []), ...(manifest?.markLists ?? [])]) {
     names.add(hash);
     const list = parts.get(hash);
     for (const ref of (list && refsOf(list)) ?? []) names.add(ref.hash);

@@ -67,6 +67,36 @@ export function checkpointLaws(name: string, makeHarness: () => Promise<Checkpoi
     expectSame(await store().load(), empty);
   });
 
+  law('marks of 30,000 findings that are owed come back, and go when they are owed no more', async ({ store, heldBytes }) => {
+    const owed = Array.from({ length: 30_000 }, (_, i) => [`${i.toString(16).padStart(32, '0')}/open/0`, 1_767_614_400_000 + i]);
+    const long = {
+      ...checkpoint(1),
+      marks: { 'kafka:findings': JSON.stringify({ ends: { 0: 7 }, owed: { storm: owed } }), 'file:out': '12' },
+    };
+    const saver = store();
+    await saver.save(long);
+    expectSame(await store().load(), long);
+    const again = store();
+    await again.load();
+    await again.save(long);
+    expect(again.lastSave?.writtenBytes).toBeLessThan(4096);
+    expect(await heldBytes()).toBeGreaterThan(1_500_000);
+    const last = checkpoint(3);
+    for (const each of [checkpoint(2), last]) await again.save(each);
+    expect(await heldBytes()).toBeLessThan(8192);
+    expectSame(await store().load(), last);
+  });
+
+  law('a checkpoint is given back with where its topics lie, and refused by name where that is not here', async ({ store }) => {
+    const theirs = { ...checkpoint(1), origins: [{ cluster: 'a', group: 'shop', topics: ['logs'] }] };
+    await store().save(theirs);
+    expect((await store().load(() => undefined))?.origins).toEqual(theirs.origins);
+    const load = store().load(({ positions, origins }) => `${Object.keys(positions)} in ${origins?.[0].cluster}: use cluster a`);
+    await expect(load).rejects.toThrow(CheckpointError);
+    await expect(load).rejects.toThrow(/belongs to another deployment: logs\/0,app\.log\/1 in a: use cluster a, or .* to start afresh/);
+    expectSame(await store().load(), theirs);
+  });
+
   law('what did not change is not written again, after a restart either', async ({ store, heldBytes }) => {
     const state = partsOf(2_000_000);
     const first = store();

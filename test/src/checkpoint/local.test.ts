@@ -140,9 +140,9 @@ test('a later format is refused by name rather than taken for damage', async () 
   const path = join(dir, 'checkpoint-000000000002.sgc');
   const bytes = await readFile(path);
   const body = Buffer.from(bytes.subarray(0, bytes.length - 32));
-  body.writeUInt32LE(3, 4);
+  body.writeUInt32LE(4, 4);
   await writeFile(path, Buffer.concat([body, createHash('sha256').update(body).digest()]));
-  await expect(store(dir).load()).rejects.toThrow(/has format 3, this version reads up to 2: run the version that wrote it/);
+  await expect(store(dir).load()).rejects.toThrow(/has format 4, this version reads up to 3: run the version that wrote it/);
 });
 
 /** As version 0.1 wrote it. */
@@ -152,7 +152,7 @@ function format1(header: object, state: Uint8Array): Buffer {
   return Buffer.concat([body, createHash('sha256').update(body).digest()]);
 }
 
-test('format 1, with the state in it, is read; the next save is of format 2, and keeps it', async () => {
+test('format 1, with the state in it, is read; the next save is of format 3, and keeps it', async () => {
   const dir = await tempDir();
   const state = Buffer.from([1, 2, 3]);
   const bytes = format1({ identity: 'rules 1', positions: { 'logs/0': 7 }, stateBytes: 3 }, state);
@@ -165,22 +165,36 @@ test('format 1, with the state in it, is read; the next save is of format 2, and
   expect(await store(dir).load()).toEqual(checkpoint(8));
 });
 
-test('format 2 is pinned', async () => {
-  const dir = await tempDir();
+const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
+const u32 = (value: number) => Buffer.from([value & 255, value >> 8, 0, 0]);
+
+/** A checkpoint of positions, marks and three bytes of state, as these formats have it. */
+function pinned(format: 2 | 3): { checkpoint: string; pack: Buffer } {
   const state = Buffer.from([1, 2, 3]);
-  await store(dir).save({ positions: { 'logs/0': 7 }, state: [state], marks: { 'file:out': '12' } });
-  const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
-  const u32 = (value: number) => Buffer.from([value & 255, value >> 8, 0, 0]);
   const list = Buffer.concat([sha(state), u32(3)]);
+  const origins = format === 2 ? '' : '"origins":[{"cluster":"c","group":"g","topics":["logs"]}],';
   const header = Buffer.from(
-    `{"identity":"rules 1","positions":{"logs/0":7},"marks":{"file:out":"12"},"stateBytes":3,"packs":[1],"number":1,"lists":[["${sha(list).toString('hex')}",36]]}`,
+    `{"identity":"rules 1","positions":{"logs/0":7},${origins}"stateBytes":3,"marks":{"file:out":"12"},"packs":[1],"number":1,"lists":[["${sha(list).toString('hex')}",36]]}`,
   );
-  const body = Buffer.concat([Buffer.from('SGCP'), u32(2), u32(header.length), header]);
-  expect((await readFile(join(dir, 'checkpoint-000000000001.sgc'))).toString('latin1')).toBe(
-    Buffer.concat([body, sha(body)]).toString('latin1'),
-  );
+  const body = Buffer.concat([Buffer.from('SGCP'), u32(format), u32(header.length), header]);
   const pack = [Buffer.from('SGPK'), u32(1), u32(3), sha(state), state, u32(36), sha(list), list];
-  expect(await readFile(join(dir, 'parts-000000000001.sgp'))).toEqual(Buffer.concat(pack));
+  return { checkpoint: Buffer.concat([body, sha(body)]).toString('latin1'), pack: Buffer.concat(pack) };
+}
+
+test('format 3 is pinned', async () => {
+  const dir = await tempDir();
+  const origins = [{ cluster: 'c', group: 'g', topics: ['logs'] }];
+  await store(dir).save({ positions: { 'logs/0': 7 }, origins, state: [Buffer.from([1, 2, 3])], marks: { 'file:out': '12' } });
+  expect((await readFile(join(dir, 'checkpoint-000000000001.sgc'))).toString('latin1')).toBe(pinned(3).checkpoint);
+  expect(await readFile(join(dir, 'parts-000000000001.sgp'))).toEqual(pinned(3).pack);
+});
+
+test('format 2, which does not say where topics lie, is read', async () => {
+  const dir = await tempDir();
+  await writeFile(join(dir, 'checkpoint-000000000001.sgc'), pinned(2).checkpoint, 'latin1');
+  await writeFile(join(dir, 'parts-000000000001.sgp'), pinned(2).pack);
+  const loaded = await store(dir).load(({ origins }) => origins && 'not ours');
+  expect(loaded).toEqual({ positions: { 'logs/0': 7 }, marks: { 'file:out': '12' }, state: [Buffer.from([1, 2, 3])] });
 });
 
 test('a full disk is retried with a bound and told; the checkpoint before it is whole and the next save works', async ({ skip }) => {
