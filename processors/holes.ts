@@ -1,4 +1,5 @@
 import { type Counters, countBy } from './counters.ts';
+import { datasetOf } from './decode/dataset-header.ts';
 import type { RejectReason, Rejects } from './decode/decoder.ts';
 import type { EventBatch } from './decode/event-batch.ts';
 import { missingBeside } from './decode/reject-header.ts';
@@ -14,15 +15,28 @@ export interface HolesParts {
   readonly windows: WindowStage;
 }
 
+/** Messages that never came, as their senders say. */
+export interface SaidLoss {
+  /** `upstream`: a line in the stream says so; `missing`: a batch held fewer than it was said to. */
+  readonly kind: 'upstream' | 'missing';
+  messages: number;
+  /** The record that said it first. */
+  readonly offset: number;
+  /** The drain it came through, where it has a name. */
+  readonly token: string | undefined;
+}
+
 /** Where events of a batch are missing: records that could not be decoded, and what senders say they lost. The windows there must know. */
 export class Holes {
+  /** In the last batch, one of a kind. */
+  readonly said: SaidLoss[] = [];
   private readonly parts: HolesParts;
   private batch!: RecordBatch;
   private partition = 0;
   /** Rejects of the decoder, and how many of them the rows have passed. */
   private undecoded = 0;
   private passed = 0;
-  private told: SourceRecord | undefined;
+  private counted: SourceRecord | undefined;
 
   constructor(parts: HolesParts) {
     this.parts = parts;
@@ -34,6 +48,7 @@ export class Holes {
     this.partition = partition;
     this.undecoded = this.parts.rejects.recordIndexes.length;
     this.passed = 0;
+    this.said.length = 0;
   }
 
   /** A row of the record with this index comes next. */
@@ -51,28 +66,38 @@ export class Holes {
 
   /** The sender says in this row that messages were lost. */
   lost(row: number): void {
-    const { lost, lostSinceMs, timeMs, records } = this.parts.events;
+    const { lost, lostSinceMs, timeMs, recordIndex, records } = this.parts.events;
     this.parts.counters.lostUpstream += lost[row];
     const sinceMs = Number.isNaN(lostSinceMs[row]) ? timeMs[row] : lostSinceMs[row];
-    this.parts.windows.lost(records.dataset, this.partition, sinceMs, timeMs[row]);
+    const record = records.records[recordIndex[row]];
+    this.parts.windows.lost(datasetOf(record, records), this.partition, sinceMs, timeMs[row]);
+    this.say('upstream', lost[row], record);
   }
 
   /** A record was dropped as undecodable: some event is missing here. Where there was nothing in it, nothing is. */
   private rejected(place: number): void {
     const { rejects, gaps } = this.parts;
     const reason: RejectReason = rejects.reasons[place];
-    if (reason !== 'empty') gaps.open(this.partition, this.batch.dataset);
-    this.missing(this.batch.records[rejects.recordIndexes[place]]);
+    const record = this.batch.records[rejects.recordIndexes[place]];
+    if (reason !== 'empty') gaps.open(this.partition, datasetOf(record, this.batch));
+    this.missing(record);
   }
 
   /** Its sender said that more messages came with this record than did. Told once, however many rows it has. */
   private missing(record: SourceRecord): void {
     const missing = missingBeside(record);
-    if (missing === 0 || this.told === record) return;
-    this.told = record;
+    if (missing === 0 || this.counted === record) return;
+    this.counted = record;
     const { counters, gaps } = this.parts;
     countBy(counters.losses, 'missing');
     countBy(counters.lostRecords, 'missing', missing);
-    gaps.open(this.partition, this.batch.dataset);
+    gaps.open(this.partition, datasetOf(record, this.batch));
+    this.say('missing', missing, record);
+  }
+
+  private say(kind: SaidLoss['kind'], messages: number, { offset, headers }: SourceRecord): void {
+    const known = this.said.find((each) => each.kind === kind);
+    if (known !== undefined) known.messages += messages;
+    else this.said.push({ kind, messages, offset, token: headers?.['logplex-drain-token'] });
   }
 }

@@ -7,7 +7,7 @@ import { EventBatch, FieldPlan } from './decode/event-batch.ts';
 import type { Finding, Score } from './detect/finding.ts';
 import { type RuleFailure, ruleErrorFinding } from './detect/rule-error.ts';
 import { EventTime, type EventTimeOptions } from './event-time.ts';
-import { Holes } from './holes.ts';
+import { Holes, type SaidLoss } from './holes.ts';
 import { compileKey } from './match/key.ts';
 import { type MatchIntake, RuleSet } from './match/rule-set.ts';
 import { readGroups, writeGroups } from './pipeline-state.ts';
@@ -110,6 +110,11 @@ export class Pipeline {
       keyMissing: (group) => count(this.counters.keyMissing, groups[group]),
       valueMissing: (group) => count(this.counters.wrongType, groups[group]),
     };
+  }
+
+  /** What senders say they lost, in the last batch. */
+  get saidLosses(): readonly SaidLoss[] {
+    return this.holes.said;
   }
 
   /** One of the same rules and options, with no state; it goes on counting where this one did. */

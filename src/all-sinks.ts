@@ -45,6 +45,7 @@ export class AllSinks {
 
   /** Tells where it can be told, once. */
   async tell(findings: readonly Finding[]): Promise<void> {
+    if (findings.length === 0) return;
     for (const sink of this.parts.sinks) await sink.write(findings).catch(() => {});
   }
 

@@ -13,17 +13,19 @@
 import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
 import type { RecordBatch } from '../processors/record.ts';
-import { bytesIn } from '../processors/snapshot.ts';
 import type { SnapshotCopies } from '../processors/snapshot-copies.ts';
 import { AllSinks } from './all-sinks.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
+import { Origins } from './checkpoint/origins.ts';
 import { deadRecords } from './dead-records.ts';
 import { type EngineOptions, type EngineParts, engineDefaults } from './engine-parts.ts';
 import { inSlices } from './in-slices.ts';
 import { LiveState } from './live-state.ts';
 import { LossLog } from './loss-log.ts';
 import { Mutex } from './mutex.ts';
+import { resume } from './resume.ts';
+import { SaidLosses } from './said-losses.ts';
 import { SampleText } from './sample-text.ts';
 import { lossFinding, stoppedFinding } from './self-finding.ts';
 import { type ShutdownStep, shutDown, shutdownSteps } from './shutdown.ts';
@@ -41,6 +43,7 @@ export class Engine {
   private readonly options: EngineOptions;
   private readonly turn = new Mutex();
   private readonly state: LiveState;
+  private readonly origins: Origins;
   private readonly sampleText: SampleText;
   private readonly sourceOf = new Map<string, Source>();
   private stopping = false;
@@ -52,6 +55,7 @@ export class Engine {
     this.wakeStopped = resolve;
   });
   private readonly steadyClock: () => number;
+  private readonly saidLosses = new SaidLosses();
   /** Sources that are away or stand still. */
   readonly sourceWatch: SourceWatch;
   /** What is still to be told when the run has failed. */
@@ -68,6 +72,7 @@ export class Engine {
     const { sinks, log } = parts;
     this.sinks = new AllSinks({ sinks, log, clock, maxOutageMs: this.options.maxOutageMs });
     this.sourceWatch = new SourceWatch(parts.sources, this.now());
+    this.origins = new Origins(parts.sources);
     this.sampleText = new SampleText((topic) => this.sourceOf.get(topic), this.steadyClock);
   }
 
@@ -99,9 +104,13 @@ export class Engine {
       await source.run({ ...this.state.positions }, this.intakeOf(source));
     } catch (error) {
       // What the engine itself could not do comes back through the source, and is none of its making.
-      if (this.failure === undefined) this.lastWords = this.sourceWatch.gaveUp(source, error, this.now());
+      if (this.failure === undefined) this.gaveUp(source, error);
       throw error;
     }
+  }
+
+  private gaveUp(source: Source, error: unknown): void {
+    this.lastWords = this.sourceWatch.gaveUp(source, error, this.now());
   }
 
   private now() {
@@ -120,24 +129,17 @@ export class Engine {
   private async restore(): Promise<void> {
     const { checkpoints, log } = this.parts;
     if (checkpoints === undefined) return;
-    const checkpoint = await checkpoints.load();
-    await this.sinks.resume(checkpoint?.marks);
-    if (checkpoint === undefined) {
-      // Killed before its first checkpoint, a run would otherwise not know what it wrote.
-      if (this.sinks.hasMarks)
-        await checkpoints.save({ positions: {}, state: [this.pipeline.snapshot()], marks: await this.sinks.marks() });
-      return;
-    }
-    const beginAnew = this.state.restore(checkpoint);
-    const { positions, state } = checkpoint;
-    log.info({ positions, stateBytes: bytesIn(state), beginAnew }, 'restored from the checkpoint');
+    const { origins, sinks, state } = this;
+    await Promise.race([origins.ask((source, error) => this.gaveUp(source, error)), this.stopped]);
+    if (!this.stopping) await resume({ checkpoints, origins, sinks, state, log });
   }
 
   private startTimers(): void {
-    const { checkpointEveryMs, tickEveryMs, tellsOfItself, idleMs } = this.options;
     const { timers } = this;
+    const { checkpointEveryMs, tickEveryMs, tellsOfItself, idleMs } = this.options;
+    const itself = () => [...this.sourceWatch.look(this.now()), ...this.saidLosses.due(this.now())];
     if (this.parts.checkpoints !== undefined) timers.every(checkpointEveryMs, () => this.checkpoint());
-    if (tellsOfItself) timers.every(tickEveryMs, () => this.inTurn(async () => this.write(this.sourceWatch.look(this.now()))));
+    if (tellsOfItself) timers.every(tickEveryMs, () => this.inTurn(async () => this.write(itself())));
     if (Number.isFinite(idleMs)) timers.every(tickEveryMs, () => this.inTurn(() => this.tick()));
   }
 
@@ -196,6 +198,7 @@ export class Engine {
     this.sourceWatch.progressed(source, this.steadyClock());
     const findings = await this.state.process(batch);
     this.lossLog.look(pipeline.counters, clock());
+    if (!again && this.options.tellsOfItself) findings.push(...this.saidLosses.came(source.name, batch, pipeline.saidLosses, this.now()));
     if (!again && pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
     this.state.passed(batch);
@@ -230,7 +233,9 @@ export class Engine {
   private async takeCheckpoint(copies: SnapshotCopies): Promise<Checkpoint | undefined> {
     let taken: Checkpoint | undefined;
     await this.inTurn(async () => {
-      if (this.state.isDue) taken = { ...(await this.state.take(copies)), marks: await this.sinks.marks() };
+      if (!this.state.isDue) return;
+      const { positions, state } = await this.state.take(copies);
+      taken = { positions, origins: this.origins.of(positions), state, marks: await this.sinks.marks() };
     });
     return taken;
   }
@@ -257,9 +262,8 @@ export class Engine {
   private async beginAnew(source: Source, start: RebuildStart): Promise<void> {
     this.state.beginAnew(start);
     await this.sinks.recall(start.sinceMs);
-    const since = new Date(start.sinceMs);
-    const { log } = this.parts;
-    log.info({ source: source.name, partitions: start.partitions.length, since }, 'windows are made again from what was read before');
+    const details = { source: source.name, partitions: start.partitions.length, since: new Date(start.sinceMs) };
+    this.parts.log.info(details, 'windows are made again from what was read before');
   }
 
   private fail(error: unknown): void {
@@ -273,12 +277,14 @@ export class Engine {
     this.timers.clear();
     const between: ShutdownStep[] = [
       { name: 'sources to return', run: () => running.then(() => {}).catch((error: unknown) => this.fail(error)) },
-      { name: 'the batch under way', run: () => this.turn.run(async () => {}) },
+      // What senders lost is told before the last checkpoint covers what says it.
+      { name: 'the batch under way', run: () => this.turn.run(() => this.sinks.tell(this.saidLosses.due(this.now(), true))) },
     ];
     // After a failure nothing new is saved; what was taken before it may be finished.
     const last = this.failure === undefined ? () => this.checkpoint() : async () => this.checkpointer?.settled();
     between.push({ name: 'the last checkpoint', run: last });
-    if (this.failure !== undefined && this.begun && this.options.tellsOfItself)
+    const hasWords = this.begun || this.lastWords.length > 0;
+    if (this.failure !== undefined && hasWords && this.options.tellsOfItself)
       between.push({ name: 'last words', run: () => this.sayLastWords() });
     const stuck = await shutDown(shutdownSteps(this.parts, between), this.options.shutdownMs);
     for (const { name, reason } of stuck) this.parts.log.error({ step: name, reason }, 'shutdown step failed');

@@ -5,8 +5,8 @@ import type { HealthReason } from './http/health.ts';
 /** How long after the last of its kind a loss is worth a word. */
 const recentMs = 5 * 60_000;
 
-/** Why records were dropped, or went missing; nothing is missing where an empty record was dropped. */
-type CounterName = 'rejected' | 'losses';
+/** Why records were dropped, or went missing (nothing is missing where an empty record was dropped), and what senders lost. */
+type CounterName = 'rejected' | 'losses' | 'lostUpstream';
 
 export class LossLog {
   private readonly seen = new Map<string, { counter: CounterName; kind: string; count: number; atMs: number }>();
@@ -14,13 +14,14 @@ export class LossLog {
   /** To be called when something was processed; `nowMs` by the wall clock. */
   look(counters: Readonly<Counters>, nowMs: number): void {
     for (const counter of ['rejected', 'losses'] as const) {
-      for (const kind in counters[counter]) {
-        const count = counters[counter][kind];
-        const known = this.seen.get(`${counter} ${kind}`);
-        if (kind === 'empty' || known?.count === count) continue;
-        this.seen.set(`${counter} ${kind}`, { counter, kind, count, atMs: nowMs });
-      }
+      for (const kind in counters[counter]) if (kind !== 'empty') this.note(counter, kind, counters[counter][kind], nowMs);
     }
+    if (counters.lostUpstream > 0) this.note('lostUpstream', 'messages', counters.lostUpstream, nowMs);
+  }
+
+  private note(counter: CounterName, kind: string, count: number, atMs: number): void {
+    const key = `${counter} ${kind}`;
+    if (this.seen.get(key)?.count !== count) this.seen.set(key, { counter, kind, count, atMs });
   }
 
   reasons(nowMs: number): HealthReason[] {
@@ -30,7 +31,7 @@ export class LossLog {
         .filter(({ counter }) => counter === wanted)
         .map(({ kind, count }) => `${kind} ${count}`)
         .join(', ');
-    const [rejected, losses] = [told('rejected'), told('losses')];
+    const [rejected, losses, upstream] = [told('rejected'), told('losses'), told('lostUpstream')];
     const reasons: HealthReason[] = [];
     const degraded = 'the windows around them are degraded, so no silence is proven there';
     if (rejected !== '') {
@@ -40,6 +41,10 @@ export class LossLog {
     if (losses !== '') {
       const detail = `places where records are missing, since the start: ${losses}; ${degraded}`;
       reasons.push({ reason: 'records_lost', severity: 'degraded', detail });
+    }
+    if (upstream !== '') {
+      const detail = `senders say that they lost, since the start: ${upstream}; ${degraded}`;
+      reasons.push({ reason: 'messages_lost_upstream', severity: 'degraded', detail });
     }
     return reasons;
   }

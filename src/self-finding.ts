@@ -1,6 +1,7 @@
 /** What the watcher says of itself: findings of rules named `streamgauge.*`, never a silent zero. */
 import type { Finding } from '../processors/detect/finding.ts';
 import { type SelfFinding, selfFinding as written } from '../processors/detect/self-finding.ts';
+import type { SaidLoss } from '../processors/holes.ts';
 import { secrets } from './secret-mask.ts';
 
 /** A sink was away; told to it as soon as it takes findings again. */
@@ -42,6 +43,26 @@ export function lossFinding(
     value: records ?? 0,
     identity: JSON.stringify([source, partition, kind, records ?? null, position ?? null]),
     sinceMs: nowMs,
+    nowMs,
+  });
+}
+
+/** Senders say that messages never came; `loss` is what was said since `sinceMs`. Known by the record that said it first. */
+export function saidLossFinding(source: string, partition: string, loss: SaidLoss, sinceMs: number, nowMs: number): Finding {
+  const { kind, messages, offset, token } = loss;
+  const place = `said first at offset ${offset}${token === undefined ? '' : ` by drain ${token.slice(0, 100)}`}`;
+  const upstream = kind === 'upstream';
+  return selfFinding({
+    rule: upstream ? 'streamgauge.messages_lost_upstream' : 'streamgauge.records_lost',
+    title: upstream ? 'A sender lost messages before it sent them' : 'Batches held fewer messages than their senders said',
+    key: { source, partition },
+    summary: upstream
+      ? `${messages} messages of ${partition} were lost before they were sent, as a line in the stream says (${place})`
+      : `${messages} records of ${partition} are lost: they were missing, or could not be read, in the batches they came with (${place})`,
+    measure: upstream ? 'messages' : 'records',
+    value: messages,
+    identity: JSON.stringify([source, partition, kind, offset]),
+    sinceMs,
     nowMs,
   });
 }
