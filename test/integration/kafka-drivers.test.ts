@@ -13,6 +13,7 @@ import { kafkaDrivers } from '../support/kafka-drivers.ts';
 import { kafkaForAll, unavailable } from '../support/kafka-for-all.ts';
 import { type KafkaRun, runSource, unique } from '../support/kafka-run.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { readAheadTests } from './kafka-read-ahead-tests.ts';
 
 const rdkafka = loadRdkafka().module;
 const patience = { timeout: 20_000, interval: 50 };
@@ -245,6 +246,8 @@ describe.skipIf(unavailable || rdkafka === undefined)('what rdkafka alone can', 
     expect(numbers(run)).toEqual(upTo(20_000));
     expect(run.revocations).toEqual([]);
   });
+
+  readAheadTests(kafka, rdkafka);
 
   test('says that members of the other driver are in its group', async () => {
     const topic = unique('mixed');

@@ -8,8 +8,13 @@ import { type KafkaBroker, kafkaUnavailable, startKafka } from './kafka-broker.t
 export const unavailable = kafkaUnavailable();
 if (unavailable) console.log(`skipped: ${unavailable}`);
 
+export interface KafkaForAll {
+  readonly broker: KafkaBroker;
+  readonly producer: KafkaProducer;
+}
+
 /** To be called once in a file; to be looked into by its tests. */
-export function kafkaForAll(): { readonly broker: KafkaBroker; readonly producer: KafkaProducer } {
+export function kafkaForAll(): KafkaForAll {
   let broker: KafkaBroker | undefined;
   let producer: KafkaProducer | undefined;
   beforeAll(async () => {

@@ -1,10 +1,15 @@
 /** Records waiting for the engine: handed in one batch at a time, in the order they came; a partition's can be taken out again. */
 import { partitionKey, type RecordBatch } from '../../../processors/record.ts';
 
+export interface WaitingBatch {
+  readonly batch: RecordBatch;
+  readonly bytes: number;
+}
+
 export class HandInQueue {
   readonly #handIn: (batch: RecordBatch) => Promise<void>;
   readonly #failed: (error: unknown) => void;
-  #batches: RecordBatch[] = [];
+  #batches: WaitingBatch[] = [];
   #current: Promise<void> | undefined;
   #inHand: Promise<void> | undefined;
   #closed = false;
@@ -12,6 +17,8 @@ export class HandInQueue {
   #waiting: (() => void)[] = [];
   /** Records that wait, without those of the batch in hand. */
   records = 0;
+  /** Theirs. */
+  bytes = 0;
 
   /** `failed`: what `handIn` rejected with; nothing is handed in after that. */
   constructor(handIn: (batch: RecordBatch) => Promise<void>, failed: (error: unknown) => void) {
@@ -23,10 +30,10 @@ export class HandInQueue {
     return this.#current === undefined && this.#batches.length === 0;
   }
 
-  add(batch: RecordBatch): void {
+  add(waiting: WaitingBatch): void {
     if (this.#closed) return;
-    this.#batches.push(batch);
-    this.records += batch.records.length;
+    this.#batches.push(waiting);
+    this.#count(waiting, 1);
     if (!this.#held) this.#current ??= this.#work();
   }
 
@@ -43,8 +50,12 @@ export class HandInQueue {
 
   /** Takes out what waits of these partitions; resolves when the batch in hand is done, whichever it is of. */
   async drop(keys: ReadonlySet<string>): Promise<void> {
-    this.#batches = this.#batches.filter(({ topic, partition }) => !keys.has(partitionKey(topic, partition)));
-    this.records = this.#batches.reduce((sum, { records }) => sum + records.length, 0);
+    this.#batches = this.#batches.filter((waiting) => {
+      const { topic, partition } = waiting.batch;
+      const stays = !keys.has(partitionKey(topic, partition));
+      if (!stays) this.#count(waiting, -1);
+      return stays;
+    });
     await this.#inHand;
   }
 
@@ -53,6 +64,7 @@ export class HandInQueue {
     this.#closed = true;
     this.#batches = [];
     this.records = 0;
+    this.bytes = 0;
     await this.#inHand;
   }
 
@@ -73,13 +85,18 @@ export class HandInQueue {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
+  #count({ batch, bytes }: WaitingBatch, sign: 1 | -1): void {
+    this.records += sign * batch.records.length;
+    this.bytes += sign * bytes;
+  }
+
   async #work(): Promise<void> {
     try {
       while (!this.#held) {
-        const batch = this.#batches.shift();
-        if (batch === undefined) break;
-        this.records -= batch.records.length;
-        const handed = this.#handIn(batch);
+        const waiting = this.#batches.shift();
+        if (waiting === undefined) break;
+        this.#count(waiting, -1);
+        const handed = this.#handIn(waiting.batch);
         this.#inHand = handed.catch(() => undefined);
         await handed;
       }

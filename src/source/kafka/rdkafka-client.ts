@@ -8,6 +8,7 @@ import { type KafkaSourceOptions, rebalanceTimeoutMsDefault, sessionTimeoutMsDef
 
 export interface RdMessage {
   readonly value: Buffer | null;
+  readonly key: Buffer | null;
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;

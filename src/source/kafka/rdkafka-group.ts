@@ -6,7 +6,7 @@
  */
 import { partitionKey, type RecordBatch } from '../../../processors/record.ts';
 import type { Positions, RecordIntake } from '../source.ts';
-import { HandInQueue } from './hand-in-queue.ts';
+import { HandInQueue, type WaitingBatch } from './hand-in-queue.ts';
 import { connectForMsDefault, outageForMsDefault, persist } from './kafka-client.ts';
 import { GroupPartitions } from './kafka-group-partitions.ts';
 import { heartbeatMs } from './kafka-member.ts';
@@ -28,7 +28,7 @@ import {
   rdFailure,
 } from './rdkafka-client.ts';
 import { RdkafkaCommits } from './rdkafka-commit.ts';
-import { RdkafkaRounds, roundMs } from './rdkafka-rounds.ts';
+import { RdkafkaRounds } from './rdkafka-rounds.ts';
 
 /** How long a stop may be held up by a commit, and then by leaving the group, while the broker is away. */
 const stopForMs = 8_000;
@@ -160,7 +160,6 @@ export class RdkafkaGroup {
     const consumer = new this.#rdkafka.KafkaConsumer(settings, { 'auto.offset.reset': 'earliest' });
     consumer.on('event.error', (error) => this.#trouble(error));
     consumer.on('event.log', ({ message, ...rest }) => this.#options.log?.debug({ librdkafka: rest.fac }, message));
-    consumer.setDefaultConsumeTimeout(roundMs);
     await connectRd(consumer, this.#options, 10_000);
     return consumer;
   }
@@ -171,16 +170,15 @@ export class RdkafkaGroup {
       alive: () => this.#up(),
       refused: (error) => this.#trouble(error, true),
       awaited: () => this.#assignment.changing || this.#commits.awaited,
-      reading: () =>
-        [...this.#partitions.held.values()].filter(({ started }) => started).map(({ topic, partition }) => ({ topic, partition })),
+      reading: () => [...this.#partitions.held.values()].filter(({ started }) => started),
     });
     return this.#rounds;
   }
 
-  #enqueue(batch: RecordBatch): void {
-    const key = partitionKey(batch.topic, batch.partition);
+  #enqueue(waiting: WaitingBatch): void {
+    const key = partitionKey(waiting.batch.topic, waiting.batch.partition);
     if (this.#stopping || this.#assignment.leaves(key) || !this.#partitions.held.get(key)?.started) return;
-    this.#queue.add(batch);
+    this.#queue.add(waiting);
   }
 
   async #handIn(batch: RecordBatch): Promise<void> {

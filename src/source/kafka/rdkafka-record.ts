@@ -1,29 +1,51 @@
 /** librdkafka's messages as batches of source records. */
 import { partitionKey, type RecordBatch, type SourceRecord } from '../../../processors/record.ts';
+import type { WaitingBatch } from './hand-in-queue.ts';
 import type { RdMessage } from './rdkafka-client.ts';
 
-/** A round's messages by partition, each in order, in batches of at most `maxRecords`. */
+export interface BatchLimits {
+  readonly maxRecords: number;
+  /** One record may be larger. */
+  readonly maxBytes: number;
+}
+
+interface OpenBatch {
+  readonly batch: RecordBatch;
+  readonly records: SourceRecord[];
+  bytes: number;
+}
+
+/** A round's messages by partition, each in order, in batches within the limits. */
 export function toBatches(
   messages: readonly RdMessage[],
   { dataset, format }: { readonly dataset: string; readonly format: string },
-  maxRecords: number,
-): RecordBatch[] {
-  const batches: RecordBatch[] = [];
-  const open = new Map<string, { batch: RecordBatch; records: SourceRecord[] }>();
-  let last: { batch: RecordBatch; records: SourceRecord[] } | undefined;
+  { maxRecords, maxBytes }: BatchLimits,
+): WaitingBatch[] {
+  const batches: OpenBatch[] = [];
+  const open = new Map<string, OpenBatch>();
+  let last: OpenBatch | undefined;
   for (const message of messages) {
     const { topic, partition } = message;
+    const bytes = bytesOf(message);
     // They come in runs of a partition.
     if (last?.batch.partition !== partition || last.batch.topic !== topic) last = open.get(partitionKey(topic, partition));
-    if (last === undefined || last.records.length === maxRecords) {
+    if (last === undefined || last.records.length === maxRecords || last.bytes + bytes > maxBytes) {
       const records: SourceRecord[] = [];
-      last = { batch: { topic, partition, dataset, format, records }, records };
+      last = { batch: { topic, partition, dataset, format, records }, records, bytes: 0 };
       open.set(partitionKey(topic, partition), last);
-      batches.push(last.batch);
+      batches.push(last);
     }
     last.records.push(toRecord(message));
+    last.bytes += bytes;
   }
   return batches;
+}
+
+/** Of all that came with it. */
+function bytesOf({ value, key, headers = [] }: RdMessage): number {
+  let bytes = (value?.length ?? 0) + (key?.length ?? 0);
+  for (const header of headers) for (const name in header) bytes += name.length + header[name].length;
+  return bytes;
 }
 
 function toRecord({ value, offset, timestamp, headers }: RdMessage): SourceRecord {

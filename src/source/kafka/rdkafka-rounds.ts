@@ -4,27 +4,29 @@
  *
  * What changes the assignment is done between two rounds, so that no round has records of two assignments.
  */
-import type { RecordBatch } from '../../../processors/record.ts';
-import type { HandInQueue } from './hand-in-queue.ts';
+import type { HandInQueue, WaitingBatch } from './hand-in-queue.ts';
 import { type KafkaSourceOptions, maxBatchRecordsDefault } from './kafka-options.ts';
 import type { RdConsumer, RdError, RdMessage, RdPartition } from './rdkafka-client.ts';
 import { toBatches } from './rdkafka-record.ts';
+import { RdkafkaRoundSize } from './rdkafka-round-size.ts';
 
-/** How long a round waits for a first record, and so how long a stop or a commit may take. */
-export const roundMs = 100;
 /** How long the engine may take with what is there before rounds go on beside it. */
 const settleMs = 500;
+/** What may wait before partitions are paused; a round or two come on top of it. */
+export const maxWaitingBytes = 32 * 1024 * 1024;
+/** Of one batch, unless one record is larger. The engine has nothing else in hand meanwhile. */
+export const maxBatchBytes = 4 * 1024 * 1024;
 
 export interface RoundEvents {
-  batch(batch: RecordBatch): void;
+  batch(batch: WaitingBatch): void;
   /** Records came. */
   alive(): void;
   /** The group or a topic refuses us. */
   refused(error: RdError): void;
   /** Somebody waits for what rounds bring: do not wait for the engine. */
   awaited(): boolean;
-  /** What is held now, of which records may come. */
-  reading(): RdPartition[];
+  /** What is held now, of which records may come: the same object for as long as it is held without a break. */
+  reading(): readonly RdPartition[];
 }
 
 export class RdkafkaRounds {
@@ -32,9 +34,11 @@ export class RdkafkaRounds {
   readonly #queue: HandInQueue;
   readonly #options: KafkaSourceOptions;
   readonly #events: RoundEvents;
-  readonly #count: number;
+  readonly #maxBatchRecords: number;
+  readonly #mostRecords: number;
+  readonly #size: RdkafkaRoundSize;
   #between: (() => void)[] = [];
-  #paused: RdPartition[] = [];
+  #paused: ReadonlySet<RdPartition> = new Set();
   #ended = false;
 
   constructor(consumer: RdConsumer, queue: HandInQueue, options: KafkaSourceOptions, events: RoundEvents) {
@@ -42,16 +46,17 @@ export class RdkafkaRounds {
     this.#queue = queue;
     this.#options = options;
     this.#events = events;
-    this.#count = Math.max(options.maxBatchRecords ?? maxBatchRecordsDefault, 1_000);
+    this.#maxBatchRecords = options.maxBatchRecords ?? maxBatchRecordsDefault;
+    this.#mostRecords = Math.max(this.#maxBatchRecords, 1_000);
+    this.#size = new RdkafkaRoundSize(this.#mostRecords);
   }
 
   /** Resolves after `end`. */
   async run(): Promise<void> {
-    const { maxBatchRecords = maxBatchRecordsDefault } = this.#options;
     let round = this.#consume();
     while (!this.#ended) {
       const messages = await round;
-      for (const batch of toBatches(messages, this.#options, maxBatchRecords)) this.#events.batch(batch);
+      this.#handOver(messages);
       this.#actBetween();
       this.#balance();
       // The next round runs while the engine works.
@@ -87,9 +92,21 @@ export class RdkafkaRounds {
     for (const act of this.#between.splice(0)) act();
   }
 
+  #handOver(messages: readonly RdMessage[]): void {
+    const batches = toBatches(messages, this.#options, { maxRecords: this.#maxBatchRecords, maxBytes: maxBatchBytes });
+    let bytes = 0;
+    for (const batch of batches) {
+      bytes += batch.bytes;
+      this.#events.batch(batch);
+    }
+    this.#size.brought(messages.length, bytes);
+  }
+
   #consume(): Promise<RdMessage[]> {
+    const { records, waitMs } = this.#size.next();
+    this.#consumer.setDefaultConsumeTimeout(waitMs);
     return new Promise((resolve) => {
-      this.#consumer.consume(this.#count, (error, messages = []) => {
+      this.#consumer.consume(records, (error, messages = []) => {
         if (error) this.#events.refused(error);
         else if (messages.length > 0) this.#events.alive();
         resolve(messages);
@@ -97,16 +114,18 @@ export class RdkafkaRounds {
     });
   }
 
-  /** Pauses what is held once enough waits, and resumes it when nothing does. */
+  /** Pauses what is held while too much waits, also what came to us after the rest was paused, and resumes it when nothing does. */
   #balance(): void {
-    if (this.#paused.length === 0 && this.#queue.records > 2 * this.#count) {
-      this.#paused = this.#events.reading();
-      this.#consumer.pause(this.#paused);
-    } else if (this.#paused.length > 0 && this.#queue.records === 0) {
-      const still = new Set(this.#events.reading().map(({ topic, partition }) => `${topic}/${partition}`));
-      const ours = this.#paused.filter(({ topic, partition }) => still.has(`${topic}/${partition}`));
-      this.#paused = [];
+    const { records, bytes } = this.#queue;
+    if (records > 2 * this.#mostRecords || bytes > maxWaitingBytes) {
+      const reading = this.#events.reading();
+      const fresh = reading.filter((held) => !this.#paused.has(held));
+      if (fresh.length > 0) this.#consumer.pause(fresh);
+      this.#paused = new Set(reading);
+    } else if (records === 0 && this.#paused.size > 0) {
+      const ours = this.#events.reading().filter((held) => this.#paused.has(held));
       if (ours.length > 0) this.#consumer.resume(ours);
+      this.#paused = new Set();
     }
   }
 }
