@@ -1,6 +1,6 @@
 /** The simulated day as a source: drain bodies are cut as the drain cuts them, and everything goes through the decoders as it would live. */
 import { partitionKey, type SourceRecord } from '../../processors/record.ts';
-import { parseLogplexBody } from '../source/drain/logplex-body.ts';
+import { LogplexFrames } from '../source/drain/logplex-body.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from '../source/source.ts';
 import type { DemoItem } from './traffic.ts';
 
@@ -64,7 +64,8 @@ export class DemoSource implements Source {
       this.add(item.kind, item.bytes, item.atMs);
       return;
     }
-    for (const { start, end } of parseLogplexBody(item.bytes)) this.add('logplex', item.bytes.subarray(start, end), item.atMs);
+    const frames = new LogplexFrames(item.bytes);
+    while (frames.next()) this.add('logplex', item.bytes.subarray(frames.start, frames.end), item.atMs);
   }
 
   private add(kind: Kind, value: Uint8Array, timestampMs: number): void {

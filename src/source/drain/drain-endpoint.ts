@@ -143,7 +143,7 @@ export class DrainEndpoint {
       return this.accepted(content.body);
     } catch (error) {
       if (!(error instanceof OtlpError)) throw error;
-      return { status: 400, outcome: 'bad_content', message: error.message };
+      return { status: error.status, outcome: error.status === 413 ? 'too_large' : 'bad_content', message: error.message };
     } finally {
       content?.release();
       if (toSettle !== undefined) this.dedupe.settle(toSettle, false, this.now());

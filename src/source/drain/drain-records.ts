@@ -3,7 +3,7 @@ import { missingHeader, rejectHeader } from '../../../processors/decode/reject-h
 import type { DrainRecords } from './drain-keeper.ts';
 import type { JournalRecord } from './journal.ts';
 import { splitJson, splitLines } from './json-body.ts';
-import { parseLogplexBody } from './logplex-body.ts';
+import { LogplexFrames } from './logplex-body.ts';
 import { otlpRecords } from './otlp-json.ts';
 import { otlpProtobufRecords } from './otlp-protobuf.ts';
 import { OtlpError } from './otlp-records.ts';
@@ -82,22 +82,20 @@ function otlpKept(values: readonly Buffer[], rejected: number, { arrivedMs: time
 }
 
 function logplexRecords(body: Buffer, context: BodyContext): DrainBody {
-  const frames = parseLogplexBody(body);
+  const frames = new LogplexFrames(body);
   const records = new RecordSlices(body, context.arrivedMs, context.headers);
   // One set of headers for each reason: an append has places for some 65,000, and a body may hold more bad frames.
   const setOf: { [reason in 'bad_frame' | 'too_long']?: number } = {};
   let rejects = 0;
-  for (let i = 0; i < frames.length; i++) {
-    const { start, end } = frames[i];
-    const isRest = i === context.maxRecords - 1 && i < frames.length - 1;
-    const reject = isRest ? 'too_long' : frames[i].reject;
-    records.add(start, isRest ? body.length : end);
+  for (let i = 0; i < context.maxRecords && frames.next(); i++) {
+    const isRest = i === context.maxRecords - 1 && !frames.atEnd;
+    const reject = isRest ? 'too_long' : frames.reject;
+    records.add(frames.start, isRest ? body.length : frames.end);
     if (reject !== undefined) {
       rejects++;
       setOf[reject] ??= records.addHeaderSet({ ...context.headers, [rejectHeader]: reject });
       records.setHeaders(i, setOf[reject]);
     }
-    if (isRest) break;
   }
   const countDiffers = context.claimed !== undefined && context.claimed !== records.length - rejects;
   markMissing(records, context);

@@ -43,15 +43,15 @@ export function splitJson(body: Uint8Array, maxPieces: number): JsonPiece[] {
   return pieces;
 }
 
-/** NDJSON: each line that is not blank is a record, whatever is in it. */
+/** NDJSON: each line that is not blank is a record, whatever is in it, from its first byte that is not blank. */
 export function splitLines(body: Uint8Array, from: number, maxPieces: number, pieces: JsonPiece[] = []): JsonPiece[] {
-  let at = from;
-  while (at < body.length) {
+  // Blank lines are stepped over together: each byte is looked at twice at most, however many of them are newlines.
+  for (let at = afterSpace(body, from); at < body.length; at = afterSpace(body, at)) {
     if (pieces.length === maxPieces - 1) return rest(body, at, pieces);
     const lineEnd = body.indexOf(newline, at);
     const end = lineEnd < 0 ? body.length : lineEnd;
-    if (afterSpace(body, at) < end) pieces.push({ start: at, end });
-    at = end + 1;
+    pieces.push({ start: at, end });
+    at = end;
   }
   return pieces;
 }

@@ -5,23 +5,16 @@
  * LEN is believed when it lands on the end of the body or on the head of another frame (`digits SP "<"`). When it does not, the frame is
  * handed over as rejected, from its LEN to the next line that starts like a frame, and parsing goes on there. Every byte of the body is in
  * exactly one range, but for LEN and its space in front of a good message, and for line ends a sender put after a frame without counting
- * them.
+ * them: a few of them, or any number at the end of the body.
  */
-
-export interface LogplexFrame {
-  /** First byte of the message, or of LEN where the frame was rejected. */
-  readonly start: number;
-  /** One past the last byte. */
-  readonly end: number;
-  /** Why these bytes are no frame; undefined where they are one. */
-  readonly reject: 'bad_frame' | 'too_long' | undefined;
-}
 
 /** Logplex stops at 10,240 bytes a message; other senders of the format are given more. */
 export const maxLogplexFrameBytes = 64 * 1024;
 
 /** A LEN of more digits than this is no LEN: bodies are far below 10 MB. */
 const maxLenDigits = 7;
+/** Senders that do not count their line ends put one or two. Without a bound, any number of LENs could make us walk one long run of them. */
+const maxUncounted = 16;
 const newline = 0x0a;
 const carriageReturn = 0x0d;
 const space = 0x20;
@@ -31,23 +24,77 @@ const nine = 0x39;
 const less = 0x3c;
 const greater = 0x3e;
 
-/** Cuts a body into frames. Never throws, whatever the bytes; linear in their number. `maxFrameBytes` bounds one message. */
-export function parseLogplexBody(body: Uint8Array, maxFrameBytes = maxLogplexFrameBytes): LogplexFrame[] {
-  const frames: LogplexFrame[] = [];
-  let at = 0;
-  while (at < body.length) {
-    const start = messageAt(body, at);
-    const end = start < 0 ? -1 : frameEnd(body, at, start);
-    if (end >= 0 && lands(body, end)) {
-      frames.push({ start, end, reject: end - start > maxFrameBytes ? 'too_long' : undefined });
-      at = afterLineEnds(body, end);
-    } else {
-      const next = nextHead(body, at);
-      frames.push({ start: at, end: next, reject: 'bad_frame' });
-      at = next;
-    }
+/**
+ * Steps through the frames of a body. After `next`, the frame is `start` to `end`. Never throws, whatever the bytes; linear in their number.
+ */
+export class LogplexFrames {
+  /** First byte of the message, or of LEN where the frame was rejected. */
+  start = 0;
+  /** One past the last byte. */
+  end = 0;
+  /** Why these bytes are no frame; undefined where they are one. */
+  reject: 'bad_frame' | 'too_long' | undefined;
+  private at = 0;
+  private readonly body: Uint8Array;
+  private readonly maxFrameBytes: number;
+  /** Where the line ends begin that nothing follows. */
+  private readonly contentEnd: number;
+
+  /** `maxFrameBytes` bounds one message. */
+  constructor(body: Uint8Array, maxFrameBytes = maxLogplexFrameBytes) {
+    this.body = body;
+    this.maxFrameBytes = maxFrameBytes;
+    let contentEnd = body.length;
+    while (contentEnd > 0 && isLineEnd(body[contentEnd - 1])) contentEnd--;
+    this.contentEnd = contentEnd;
   }
-  return frames;
+
+  /** The next frame; false at the end of the body. */
+  next(): boolean {
+    if (this.atEnd) return false;
+    const start = messageAt(this.body, this.at);
+    const end = start < 0 ? -1 : frameEnd(this.body, this.at, start);
+    if (end >= 0 && this.lands(end)) {
+      this.start = start;
+      this.end = end;
+      this.reject = end - start > this.maxFrameBytes ? 'too_long' : undefined;
+      this.at = this.afterLineEnds(end);
+    } else {
+      this.start = this.at;
+      this.end = nextHead(this.body, this.at);
+      this.reject = 'bad_frame';
+      this.at = this.end;
+    }
+    return true;
+  }
+
+  /** Whether there is no other frame. */
+  get atEnd(): boolean {
+    return this.at === this.body.length;
+  }
+
+  /** Whether a frame may end here: at the end of the body, or where another begins. */
+  private lands(end: number): boolean {
+    if (!this.touches(end)) return false;
+    // A LEN that is one or two too long ends inside the digits of the next LEN ("\n83 <" -> "3 <"), which looks like a head. Then the
+    // frame from here would not land either, while the one from the start of the line would be a frame.
+    if (!isInDigits(this.body, end)) return true;
+    return this.touches(frameEnd(this.body, end, messageAt(this.body, end)));
+  }
+
+  private touches(end: number): boolean {
+    if (end > this.body.length) return false;
+    const next = this.afterLineEnds(end);
+    return next === this.body.length || messageAt(this.body, next) >= 0;
+  }
+
+  private afterLineEnds(at: number): number {
+    if (at >= this.contentEnd) return this.body.length;
+    const limit = at + maxUncounted;
+    let i = at;
+    while (i < limit && isLineEnd(this.body[i])) i++;
+    return i;
+  }
 }
 
 /** Where the message of a frame that starts at `at` starts, or -1 if no frame head (`digits SP "<"`) is there. */
@@ -66,34 +113,15 @@ function frameEnd(body: Uint8Array, at: number, messageStart: number): number {
   return messageStart + length;
 }
 
-/** Whether a frame may end here: at the end of the body, or where another begins. */
-function lands(body: Uint8Array, end: number): boolean {
-  if (!touches(body, end)) return false;
-  // A LEN that is one or two too long ends inside the digits of the next LEN ("\n83 <" -> "3 <"), which looks like a head. Then the frame
-  // from here would not land either, while the one from the start of the line would be a frame.
-  const line = lineOfDigits(body, end);
-  if (line < 0) return true;
-  return touches(body, frameEnd(body, end, messageAt(body, end)));
-}
-
-function touches(body: Uint8Array, end: number): boolean {
-  if (end > body.length) return false;
-  const next = afterLineEnds(body, end);
-  return next === body.length || messageAt(body, next) >= 0;
-}
-
-/** The start of a line that holds a frame head which `at` is in the middle of the LEN of; -1 if it is not. */
-function lineOfDigits(body: Uint8Array, at: number): number {
+/** Whether this is in the middle of the LEN of a frame head that starts its line. */
+function isInDigits(body: Uint8Array, at: number): boolean {
   let i = at;
   while (i > 0 && at - i < 5 && body[i - 1] >= zero && body[i - 1] <= nine) i--;
-  if (i === at || i === 0 || body[i - 1] !== newline) return -1;
-  return isHead(body, i) ? i : -1;
+  return i !== at && i > 0 && body[i - 1] === newline && isHead(body, i);
 }
 
-function afterLineEnds(body: Uint8Array, at: number): number {
-  let i = at;
-  while (i < body.length && (body[i] === newline || body[i] === carriageReturn)) i++;
-  return i;
+function isLineEnd(byte: number): boolean {
+  return byte === newline || byte === carriageReturn;
 }
 
 /** The next line after `at` that starts like a frame (`\d{1,5} <\d{1,3}>1 `), else the end of the body. */

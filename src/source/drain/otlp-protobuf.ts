@@ -2,8 +2,17 @@
  * OTLP/HTTP logs as protobuf -> the records of `otlp-records.ts`, by way of the JSON mapping, so that both encodings of a request give
  * the same bytes. Field numbers: opentelemetry-proto `collector/logs/v1`, `logs/v1`, `common/v1`, `resource/v1` (stable since 1.0).
  */
-import { attributesOf, type Fields, maxDepth, OtlpCollector, OtlpError, type OtlpLimits, type OtlpRecords } from './otlp-records.ts';
-import { ProtobufError, ProtobufReader, protobufBytes, protobufVarint, Wire } from './protobuf.ts';
+import {
+  type Fields,
+  maxDepth,
+  maxOtlpParts,
+  OtlpCollector,
+  OtlpError,
+  type OtlpLimits,
+  type OtlpRecords,
+  resourceOf,
+} from './otlp-records.ts';
+import { ProtobufError, ProtobufReader, protobufBytes, protobufVarint, TooManyFieldsError, Wire } from './protobuf.ts';
 
 const tag = (field: number, wire: number): number => field * 8 + wire;
 
@@ -35,14 +44,15 @@ const inAnyValue = {
   bytes: tag(7, Wire.bytes),
 };
 
-/** Reads a whole request. Throws an `OtlpError` if the body is no message; unknown fields are stepped over. */
+/** Reads a whole request. Throws an `OtlpError` if the body is no message or has over `maxOtlpParts`; unknown fields are stepped over. */
 export function otlpProtobufRecords(body: Buffer, limits: OtlpLimits): OtlpRecords {
   const collected = new OtlpCollector(limits);
   try {
-    const request = new ProtobufReader(body);
+    const request = ProtobufReader.of(body, maxOtlpParts);
     while (request.next()) if (request.tag === inRequest.resourceLogs) readResourceLogs(request, collected);
   } catch (error) {
     if (!(error instanceof ProtobufError)) throw error;
+    if (error instanceof TooManyFieldsError) throw new OtlpError(`the body has ${error.message}; send fewer at once`, 413);
     throw new OtlpError(`the body is not an ExportLogsServiceRequest in protobuf: ${error.message}`);
   }
   return collected;
@@ -50,9 +60,9 @@ export function otlpProtobufRecords(body: Buffer, limits: OtlpLimits): OtlpRecor
 
 /** A resource, or a scope, may be written after what belongs to it: it is looked for first. */
 function readResourceLogs(parent: ProtobufReader, collected: OtlpCollector): void {
-  let resource: Fields = attributesOf(undefined);
+  let resource: Fields = resourceOf(undefined);
   for (const fields = parent.message(); fields.next(); ) {
-    if (fields.tag === inResourceLogs.resource) resource = attributesOf(keyValues(fields.message(), inResource.attributes, 0));
+    if (fields.tag === inResourceLogs.resource) resource = resourceOf(keyValues(fields.message(), inResource.attributes, 0));
   }
   for (const fields = parent.message(); fields.next(); ) {
     if (fields.tag === inResourceLogs.scopeLogs) readScopeLogs(fields, resource, collected);
@@ -66,8 +76,10 @@ function readScopeLogs(parent: ProtobufReader, resource: Fields, collected: Otlp
     for (const inner = fields.message(); inner.next(); ) if (inner.tag === inScope.name) scope.name = inner.text();
   }
   const fields = parent.message();
-  const read = (): Fields => readLogRecord(fields.message());
-  while (fields.next()) if (fields.tag === inScopeLogs.logRecords) collected.add(read, resource, scope);
+  while (fields.next()) {
+    if (fields.tag !== inScopeLogs.logRecords || !collected.takesNext()) continue;
+    collected.add(readLogRecord(fields.message()), resource, scope);
+  }
 }
 
 function readLogRecord(fields: ProtobufReader): Fields {

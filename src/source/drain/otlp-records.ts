@@ -12,16 +12,29 @@ export interface OtlpRecords {
   readonly problem: string | undefined;
 }
 
-/** The body is no `ExportLogsServiceRequest`. */
+/** The body is no `ExportLogsServiceRequest`, or holds more than any sender means; with the status that says so. */
 export class OtlpError extends Error {
   override name = 'OtlpError';
+  readonly status: 400 | 413;
+
+  constructor(message: string, status: 400 | 413 = 400) {
+    super(message);
+    this.status = status;
+  }
 }
 
 export type Fields = Record<string, unknown>;
 /** Attribute values nest; nothing real nests as deep as this. */
 export const maxDepth = 32;
+/**
+ * Values, lists and objects of one request. The small ones cost many times their bytes (`{},` in JSON 19 times), so a body's bytes do not
+ * bound what it becomes. Ten thousand log records of fifty attributes have as many: a collector's batch has 8,192 records, an SDK's 512.
+ * At the bound, the worst shapes take some 150 MB for as long as they are read.
+ */
+export const maxOtlpParts = 2_000_000;
 
 export interface OtlpLimits {
+  /** Log records, those that cannot be made a record included. */
   readonly maxRecords: number;
   /** Of all records of a request: each repeats what its resource says, so they can be far more than the body. */
   readonly maxBytes: number;
@@ -39,22 +52,24 @@ export class OtlpCollector implements OtlpRecords {
     this.limits = limits;
   }
 
-  /** `read` gives the log record in its JSON mapping; it is not called past the limit. An `OtlpError` of its own is not caught. */
-  add(read: () => unknown, resource: Fields, scope: Fields): void {
+  /** Whether the next log record may be read. If not, it is counted and there is nothing more to do with it. */
+  takesNext(): boolean {
     const { maxRecords, maxBytes } = this.limits;
-    if (this.records.length >= maxRecords || this.bytes >= maxBytes) {
-      const limit = this.bytes >= maxBytes ? `${maxBytes} bytes of` : maxRecords;
-      this.reject(`more than ${limit} log records in one request`);
+    if (this.records.length + this.rejected < maxRecords && this.bytes < maxBytes) return true;
+    if (this.bytes >= maxBytes) this.reject(`more than ${maxBytes} bytes of log records in one request`);
+    else this.reject(`more than ${maxRecords} log records in one request`);
+    return false;
+  }
+
+  /** A log record in its JSON mapping; `takesNext` was asked. */
+  add(logRecord: unknown, resource: Fields, scope: Fields): void {
+    const record = recordOf(logRecord, resource, scope);
+    if (typeof record === 'string') {
+      this.reject(record);
       return;
     }
-    const logRecord = read();
-    try {
-      const record = Buffer.from(JSON.stringify(fieldsOf(logRecord, resource, scope)));
-      this.bytes += record.length;
-      this.records.push(record);
-    } catch (error) {
-      this.reject((error as Error).message);
-    }
+    this.bytes += record.length;
+    this.records.push(record);
   }
 
   private reject(problem: string): void {
@@ -63,12 +78,16 @@ export class OtlpCollector implements OtlpRecords {
   }
 }
 
-function fieldsOf(logRecord: unknown, resource: Fields, scope: Fields): Fields {
-  if (!isObject(logRecord)) throw new OtlpError('a log record is not an object');
+/** The record, or what is wrong with it. */
+function recordOf(logRecord: unknown, resource: Fields, scope: Fields): Buffer | string {
+  if (!isObject(logRecord)) return 'a log record is not an object';
+  const attributes = attributesOf(logRecord.attributes);
+  const body = bodyOf(logRecord.body);
+  // Before the resource is copied, which may be long: a log record that is refused costs its own bytes only.
+  if (attributes === undefined || body === undefined) return tooDeep;
   const fields: Fields = Object.assign(Object.create(null), resource);
   if (text(scope.name) !== undefined) fields['otel.scope.name'] = scope.name;
-  Object.assign(fields, attributesOf(logRecord.attributes));
-  addBody(logRecord.body, fields);
+  Object.assign(fields, attributes, body);
   const timeMs = milliseconds(logRecord.timeUnixNano) ?? milliseconds(logRecord.observedTimeUnixNano);
   if (timeMs !== undefined) fields.time = timeMs;
   const severity = Number(logRecord.severityNumber ?? 0);
@@ -78,38 +97,53 @@ function fieldsOf(logRecord: unknown, resource: Fields, scope: Fields): Fields {
   put(fields, 'trace_id', text(logRecord.traceId)?.toLowerCase());
   put(fields, 'span_id', text(logRecord.spanId)?.toLowerCase());
   put(fields, 'event.name', text(logRecord.eventName));
+  return Buffer.from(JSON.stringify(fields));
+}
+
+const tooDeep = `a value nests deeper than ${maxDepth}`;
+const nothing: Fields = {};
+
+/** A text is the message; a map's fields are the event's, as an application that logs objects means them. Undefined: nests too deep. */
+function bodyOf(body: unknown): Fields | undefined {
+  if (!isObject(body)) return nothing;
+  if (isObject(body.kvlistValue)) return attributesOf(body.kvlistValue.values);
+  const value = plainValue(body, 0);
+  if (value === undefined) return undefined;
+  if (value === null) return nothing;
+  return { message: typeof value === 'object' ? JSON.stringify(value) : String(value) };
+}
+
+/** The attributes of a resource. Throws an `OtlpError` where they nest too deep: all records would have them. */
+export function resourceOf(attributes: unknown): Fields {
+  const fields = attributesOf(attributes);
+  if (fields === undefined) throw new OtlpError(`resource.attributes: ${tooDeep}`);
   return fields;
 }
 
-/** A text is the message; a map's fields are the event's, as an application that logs objects means them. */
-function addBody(body: unknown, fields: Fields): void {
-  if (!isObject(body)) return;
-  if (isObject(body.kvlistValue)) {
-    Object.assign(fields, attributesOf(body.kvlistValue.values));
-    return;
-  }
-  const value = plainValue(body, 0);
-  if (value === null) return;
-  fields.message = typeof value === 'object' ? JSON.stringify(value) : String(value);
-}
-
-export function attributesOf(attributes: unknown): Fields {
+/** Undefined: a value nests too deep. */
+function attributesOf(attributes: unknown): Fields | undefined {
   return keyValues(attributes, 0);
 }
 
-function keyValues(pairs: unknown, depth: number): Fields {
+function keyValues(pairs: unknown, depth: number): Fields | undefined {
   // No prototype: an attribute may be called `__proto__`.
   const fields: Fields = Object.create(null);
   if (!Array.isArray(pairs)) return fields;
   for (const pair of pairs) {
-    if (isObject(pair) && typeof pair.key === 'string' && pair.key !== '') fields[pair.key] = plainValue(pair.value, depth);
+    if (!isObject(pair) || typeof pair.key !== 'string' || pair.key === '') continue;
+    const value = plainValue(pair.value, depth);
+    if (value === undefined) return undefined;
+    fields[pair.key] = value;
   }
   return fields;
 }
 
-/** An AnyValue as plain JSON; an integer past 2^53 stays text, so that it stays itself. */
+/**
+ * An AnyValue as plain JSON; an integer past 2^53 stays text, so that it stays itself. Undefined: it nests too deep. That is no exception,
+ * which would cost far more than the value: a request may hold a hundred thousand of them.
+ */
 function plainValue(value: unknown, depth: number): unknown {
-  if (depth > maxDepth) throw new OtlpError(`a value nests deeper than ${maxDepth}`);
+  if (depth > maxDepth) return undefined;
   if (!isObject(value)) return null;
   if (typeof value.stringValue === 'string') return value.stringValue;
   if (typeof value.boolValue === 'boolean') return value.boolValue;
@@ -123,11 +157,20 @@ function plainValue(value: unknown, depth: number): unknown {
     return Number.isFinite(number) ? number : String(value.doubleValue);
   }
   if (typeof value.bytesValue === 'string') return value.bytesValue;
-  if (isObject(value.arrayValue)) {
-    return Array.isArray(value.arrayValue.values) ? value.arrayValue.values.map((each) => plainValue(each, depth + 1)) : [];
-  }
+  if (isObject(value.arrayValue)) return plainList(value.arrayValue.values, depth + 1);
   if (isObject(value.kvlistValue)) return keyValues(value.kvlistValue.values, depth + 1);
   return null;
+}
+
+function plainList(values: unknown, depth: number): unknown[] | undefined {
+  const list: unknown[] = [];
+  if (!Array.isArray(values)) return list;
+  for (const each of values) {
+    const value = plainValue(each, depth);
+    if (value === undefined) return undefined;
+    list.push(value);
+  }
+  return list;
 }
 
 /** Nanoseconds, as decimal text or number, in whole ms; undefined for 0, which means unknown. */

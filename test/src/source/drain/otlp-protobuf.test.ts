@@ -102,8 +102,20 @@ describe('an OTLP request in protobuf', () => {
     const many = request(...Array.from({ length: 5 }, () => text(12, 'e')));
     expect(otlpProtobufRecords(many, upTo(2))).toMatchObject({ rejected: 3, problem: 'more than 2 log records in one request' });
     // Two bytes a record: what is past the limit must cost no more than being counted.
-    const flood = message(1, bytes(2, Buffer.from('1200'.repeat(1_000_000), 'hex')));
-    expect(otlpProtobufRecords(flood, upTo(10))).toMatchObject({ rejected: 999_990 });
+    const flood = message(1, bytes(2, Buffer.from('1200'.repeat(500_000), 'hex')));
+    expect(otlpProtobufRecords(flood, upTo(10))).toMatchObject({ rejected: 499_990 });
+  });
+
+  test('counts the records it refuses towards as many as it reads', () => {
+    let deep: Buffer = text(1, 'x');
+    for (let i = 0; i < 35; i++) deep = message(5, bytes(1, deep));
+    const { records, rejected, problem } = otlpProtobufRecords(request(...Array(3).fill(attribute('deep', deep)), text(12, 'e')), upTo(3));
+    expect([records, rejected, problem]).toEqual([[], 4, 'a value nests deeper than 32']);
+  });
+
+  test('of millions of fields is refused: they become many times their bytes', () => {
+    const attributes = Buffer.from('3200'.repeat(2_000_000), 'hex');
+    expect(() => otlpProtobufRecords(request(attributes), upTo(10))).toThrow('the body has more than 2000000 fields; send fewer at once');
   });
 
   test('that is empty has no records', () => {
@@ -155,11 +167,11 @@ describe('an OTLP request in protobuf', () => {
 
 test('answers are messages too', () => {
   expect(otlpProtobufAnswer(0, undefined)).toEqual(Buffer.alloc(0));
-  const answer = new ProtobufReader(otlpProtobufAnswer(70_000, 'too deep'));
+  const answer = ProtobufReader.of(otlpProtobufAnswer(70_000, 'too deep'), 10);
   expect([answer.next(), answer.tag]).toEqual([true, 10]);
   const partial = answer.message();
   expect([partial.next(), partial.tag, partial.integer()]).toEqual([true, 8, 70_000]);
   expect([partial.next(), partial.tag, partial.text(), partial.next()]).toEqual([true, 18, 'too deep', false]);
-  const status = new ProtobufReader(otlpProtobufStatus('grüße'));
+  const status = ProtobufReader.of(otlpProtobufStatus('grüße'), 10);
   expect([status.next(), status.tag, status.text(), status.next()]).toEqual([true, 18, 'grüße', false]);
 });
