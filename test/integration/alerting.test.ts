@@ -35,7 +35,8 @@ if (kafkaMissing) console.log(`alerting goes without Kafka, from a queue: ${kafk
 
 const app = `app-${randomBytes(4).toString('hex')}`;
 const nowMs = Date.now();
-/** One of each severity, a closing, one in shadow, one of streamgauge itself; each of a rule of its own. */
+const minuteMs = 60_000;
+/** One of each severity, a closing, one in shadow, one of streamgauge itself, two told late; each of a rule of its own. */
 const findings: Finding[] = [
   finding(1, { rule: 'r_critical', severity: 'critical' }),
   finding(2, { rule: 'r_high', severity: 'high' }),
@@ -44,6 +45,8 @@ const findings: Finding[] = [
   finding(5, { rule: 'r_shadow', severity: 'critical', status: 'shadow' }),
   finding(6, { rule: 'r_closed', severity: 'critical', activity: 'close', sequence: 1 }),
   finding(7, { rule: 'streamgauge.sink_failed', severity: 'low', detector: 'self' }),
+  finding(8, { rule: 'r_critical_late', severity: 'critical', timeMs: nowMs - 20 * minuteMs }),
+  finding(9, { rule: 'r_critical_old', severity: 'critical', timeMs: nowMs - 150 * minuteMs }),
 ];
 
 function finding(index: number, change: Partial<Finding>): Finding {
@@ -53,29 +56,43 @@ function finding(index: number, change: Partial<Finding>): Finding {
 describe.skipIf(unavailable)('alerting', () => {
   let webhook: Webhook;
   let alertmanager: Alertmanager;
+  /** The same outside of the chat's hours. */
+  let nightHook: Webhook;
+  let night: Alertmanager;
   let loki: Loki;
   let kafka: KafkaBroker | undefined;
   let sinks: (KafkaSink | LokiShipper)[] = [];
 
   beforeAll(async () => {
     webhook = await startWebhook();
+    nightHook = await startWebhook();
     alertmanager = await startAlertmanager(hurried(routesText, webhook.port));
+    night = await startAlertmanager(hurried(routesText, nightHook.port, inThreeDays()));
+    await Promise.all([beginLoki(), beginKafka()]);
+  });
+
+  async function beginLoki(): Promise<void> {
     loki = await startLoki({
-      rules: { 'streamgauge.yaml': replaced(rulesText, [['interval: 1m', 'interval: 5s']]) },
-      alertmanagerUrl: alertmanager.url,
+      rules: { 'streamgauge.yaml': replaced(rulesText, [['interval: 1m', 'interval: 2s']]) },
+      alertmanagerUrl: `${alertmanager.url},${night.url}`,
       shipped: shipped('loki.yaml'),
     });
-    if (kafkaMissing === undefined) {
-      kafka = await startKafka();
-      await kafka.createTopics({ topic: 'findings', partitions: 3 });
-    }
-  });
+  }
+
+  async function beginKafka(): Promise<void> {
+    if (kafkaMissing !== undefined) return;
+    kafka = await startKafka();
+    await kafka.createTopics({ topic: 'findings', partitions: 3 });
+  }
+
   afterAll(async () => {
     for (const sink of sinks) await sink.close();
     await kafka?.stop();
     await loki?.stop();
     await alertmanager?.stop();
+    await night?.stop();
     await webhook?.close();
+    await nightHook?.close();
   });
 
   /** As a run has them: the Kafka sink and the shipper behind its topic, or the shipper's own queue. */
@@ -89,9 +106,14 @@ describe.skipIf(unavailable)('alerting', () => {
     for (const sink of sinks) await sink.open();
   }
 
-  const stored = () => loki.query(`{job="findings", app="${app}"}`, nowMs - 60_000, Date.now() + 60_000);
+  const stored = () => loki.query(`{job="findings", app="${app}"}`, nowMs - 180 * minuteMs, Date.now() + minuteMs);
+  const told = ({ received }: Webhook, receiver: string) =>
+    [
+      ...new Set(received.filter((one) => one.path === receiver).flatMap((one) => one.alerts.map(({ labels }) => named({ labels })))),
+    ].sort();
 
-  test('a finding goes through topic, Loki, ruler and Alertmanager to whom it is for, and is seen at each stop', async () => {
+  test('a finding goes through topic, Loki, ruler and Alertmanager, which was away, to whom it is for, and is seen at each stop', async () => {
+    await alertmanager.halt();
     await openSinks();
     for (const sink of sinks) await sink.write(findings);
 
@@ -104,26 +126,34 @@ describe.skipIf(unavailable)('alerting', () => {
       .toEqual(findings.map(({ id }) => id).sort());
 
     await expect.poll(() => firingInRuler(loki), { timeout: 45_000, interval: 500 }).toEqual(expectedAlerts);
+    // Nobody was told, and the ruler counts that.
+    const unsent = new RegExp(`prometheus_notifications_errors_total{alertmanager="${alertmanager.url}[^}]*} [1-9]`);
+    const lokiMetrics = async () => (await fetch(`${loki.url}/metrics`)).text();
+    await expect.poll(lokiMetrics, { timeout: 30_000, interval: 500 }).toMatch(unsent);
+    expect(webhook.received).toEqual([]);
+    await alertmanager.resume();
     const alerts = async () =>
       ((await (await fetch(`${alertmanager.url}/api/v2/alerts`)).json()) as { labels: Record<string, string> }[]).map(named).sort();
     await expect.poll(alerts, { timeout: 30_000 }).toEqual(expectedAlerts);
 
-    const told = (receiver: string) => [
-      ...new Set(
-        webhook.received.filter((one) => one.path === receiver).flatMap((one) => one.alerts.map(({ labels }) => named({ labels }))),
-      ),
-    ];
-    await expect.poll(() => told('/pager'), { timeout: 30_000 }).toEqual(['CriticalFinding r_critical']);
-    await expect.poll(() => told('/chat'), { timeout: 30_000 }).toEqual(['HighFinding r_high']);
-    await expect.poll(() => told('/digest').sort(), { timeout: 30_000 }).toEqual(['FindingsDigest r_high', 'FindingsDigest r_medium']);
+    await expect.poll(() => told(webhook, '/pager'), { timeout: 30_000 }).toEqual(pages);
+    await expect.poll(() => told(webhook, '/chat'), { timeout: 30_000 }).toEqual(['HighFinding r_high']);
+    await expect.poll(() => told(webhook, '/digest'), { timeout: 30_000 }).toEqual(digest);
     const page = webhook.received.find((one) => one.path === '/pager')?.alerts[0];
     expect(page?.labels).toMatchObject({ app, env: 'test', severity: 'critical', detector: 'above', rule: 'r_critical' });
     expect(page?.annotations.summary).toBe(`1 critical: r_critical on ${app} test`);
     // What the page points to finds the finding.
     expect(page?.generatorURL).toMatch(/^http:\/\/127\.0\.0\.1:3000\/explore\?.*streamgauge-loki/);
-    const pointed = await loki.query(page?.annotations.description ?? '', nowMs - 60_000, Date.now());
+    const pointed = await loki.query(page?.annotations.description ?? '', nowMs - minuteMs, Date.now());
     expect(pointed.map(({ fields }) => fields.finding_id)).toEqual([findings[0].id]);
   }, 180_000);
+
+  test('outside of its hours the chat is told nothing; pages go out, and the digest has what the chat did not get', async () => {
+    await expect.poll(() => told(nightHook, '/pager'), { timeout: 30_000 }).toEqual(pages);
+    await expect.poll(() => told(nightHook, '/digest'), { timeout: 30_000 }).toEqual(digest);
+    await expect.poll(() => night.said(), { timeout: 30_000 }).toContain('route is not within active time');
+    expect(told(nightHook, '/chat')).toEqual([]);
+  }, 60_000);
 
   test('the ruler has every rule of the file, and none has an error', async () => {
     const { data } = (await loki.get('/prometheus/api/v1/rules')) as {
@@ -144,7 +174,7 @@ describe.skipIf(unavailable)('alerting', () => {
     const filled = fill(expr);
     if (queryType === 'instant') expect((await instant(loki, filled)).length).toBeGreaterThan(0);
     else {
-      const lines = await loki.query(filled, nowMs - 60_000, Date.now() + 60_000);
+      const lines = await loki.query(filled, nowMs - 180 * minuteMs, Date.now() + minuteMs);
       expect(lines.length).toBeGreaterThan(0);
       if (title === 'Findings') expect(lines.length).toBe(findings.length);
     }
@@ -186,7 +216,9 @@ test.skipIf(noAmtool)('amtool takes the routes, and each alert goes where the ru
   expect(amtool('check-config', bad)).toBeUndefined();
 });
 
-const expectedAlerts = ['CriticalFinding r_critical', 'FindingsDigest r_high', 'FindingsDigest r_medium', 'HighFinding r_high'];
+const pages = ['CriticalFinding r_critical', 'CriticalFinding r_critical_late'];
+const digest = ['r_critical', 'r_critical_late', 'r_critical_old', 'r_high', 'r_medium'].map((rule) => `FindingsDigest ${rule}`);
+const expectedAlerts = [...pages, ...digest, 'HighFinding r_high'];
 
 function named({ labels }: { readonly labels: Readonly<Record<string, string>> }): string {
   return `${labels.alertname} ${labels.rule}`;
@@ -216,8 +248,8 @@ function fill(expr: string): string {
     .replaceAll('$search', '');
 }
 
-/** The routes with seconds for minutes, every hour an hour to be told in, and the test's own receiver. */
-function hurried(text: string, port: number): string {
+/** The routes with seconds for minutes, every hour of these days an hour to be told in, and the test's own receiver. */
+function hurried(text: string, port: number, chatDays = 'sunday:saturday'): string {
   return replaced(text, [
     ['group_wait: 30s', 'group_wait: 1s'],
     ['group_wait: 10s', 'group_wait: 1s'],
@@ -225,10 +257,15 @@ function hurried(text: string, port: number): string {
     ['group_interval: 5m', 'group_interval: 2s'],
     ['group_interval: 10m', 'group_interval: 2s'],
     ["[{ start_time: '09:00', end_time: '17:30' }]", "[{ start_time: '00:00', end_time: '24:00' }]"],
-    ["weekdays: ['monday:friday']", "weekdays: ['sunday:saturday']"],
+    ["weekdays: ['monday:friday']", `weekdays: ['${chatDays}']`],
     ["[{ start_time: '09:00', end_time: '09:15' }]", "[{ start_time: '00:00', end_time: '24:00' }]"],
     ['http://127.0.0.1:9909/', `http://127.0.0.1:${port}/`],
   ]);
+}
+
+/** A day that is not today, however long the test takes. */
+function inThreeDays(): string {
+  return ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'][(new Date().getUTCDay() + 3) % 7];
 }
 
 function replaced(text: string, pairs: readonly (readonly [from: string, to: string])[]): string {

@@ -10,6 +10,11 @@ import { output, Program } from './program.ts';
 
 export interface Alertmanager {
   readonly url: string;
+  halt(): Promise<void>;
+  /** Starts it again on the same port with the same data. */
+  resume(): Promise<void>;
+  /** Its log, down to why a notification was not sent. */
+  said(): string;
   stop(): Promise<void>;
 }
 
@@ -35,11 +40,15 @@ export async function startAlertmanager(config: string): Promise<Alertmanager> {
     `--storage.path=${path.join(folder, 'data')}`,
     `--web.listen-address=127.0.0.1:${port}`,
     '--cluster.listen-address=',
+    '--log.level=debug',
   ];
   const running = new Program({ command, args, folder, readyUrl: `${url}/-/ready`, startForMs: 30_000 });
   await running.start();
   return {
     url,
+    halt: () => running.halt('SIGKILL'),
+    resume: () => running.start(),
+    said: () => running.said(),
     stop: async () => {
       await running.halt('SIGKILL');
       rmSync(folder, { recursive: true, force: true });

@@ -37,11 +37,12 @@ export interface Loki {
 export interface LokiConfig {
   /** Rule files by name, for the ruler; it looks every 5 s. */
   readonly rules?: Readonly<Record<string, string>>;
+  /** Several: separated by commas. */
   readonly alertmanagerUrl?: string;
   /** `limits_config`, in YAML's flow form; by default samples of any age are taken. */
   readonly limits?: string;
   readonly authEnabled?: boolean;
-  /** A whole config that ships (`docs/deploy/loki.yaml`): only its folders, addresses and how often its ruler looks are changed. */
+  /** A whole config that ships (`docs/deploy/loki.yaml`): only its folders, addresses and how often its ruler looks and sends are changed. */
   readonly shipped?: string;
 }
 
@@ -182,7 +183,7 @@ function relocated(text: string, folder: string, http: number, grpc: number, con
     grpc_listen_address: address,
     grpc_listen_port: grpc,
   };
-  const often = { evaluation_interval: '5s', poll_interval: '5s' };
+  const often = { evaluation_interval: '5s', poll_interval: '5s', resend_delay: '2s' };
   const ruler = { ...moved.ruler, ...often, alertmanager_url: config.alertmanagerUrl ?? 'http://127.0.0.1:9' };
   return stringify({ ...moved, server, ruler });
 }
