@@ -16,6 +16,8 @@ export interface Observed {
   readonly sources: readonly Source[];
   readonly sinks: readonly Sink[];
   readonly drains: readonly Drain[];
+  /** Whether any source hands something in; not where there are drains alone that write to topics. Default: yes. */
+  readonly judges?: boolean;
   /** What else is wrong, that the engine does not know. */
   reasons?(): readonly HealthReason[];
 }
@@ -43,9 +45,10 @@ export function statusOf({ engine, sources, sinks, reasons }: Observed): Status 
   };
 }
 
-export function metricsOf({ engine, drains }: Observed): MetricsInput {
+export function metricsOf({ engine, drains, judges = true }: Observed): MetricsInput {
   return {
     counters: () => engine.pipeline.counters,
+    rulesRun: () => (judges ? engine.pipeline.stages.reduce((sum, { group }) => sum + group.rules.length, 0) : 0),
     rules: () =>
       // Rules that share their windows share the bytes: they are told once, for the first of them.
       engine.pipeline.stages.flatMap(({ group, windows }) =>

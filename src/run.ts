@@ -73,7 +73,8 @@ async function runAlone({ config, log, version, stop, reread }: RunOptions): Pro
       },
       log,
     });
-  const observed: Observed = { engine, sources, sinks, drains, reasons: () => reload?.reasons() ?? [] };
+  const judges = config.sources.some((source) => source.kind !== 'drain' || source.to === 'engine');
+  const observed: Observed = { engine, sources, sinks, drains, judges, reasons: () => reload?.reasons() ?? [] };
   const driver = sources.find((source) => source.health().driver !== undefined)?.health().driver ?? 'none';
   const server = createServer({
     log,

@@ -14,6 +14,8 @@ export interface MetricsInput {
   counters(): Readonly<Counters>;
   /** Records that wait, by partition; where only the source knows, its `health().lagRecords` is shown instead. */
   partitions?(): readonly { readonly source: string; readonly topic: string; readonly partition: number; readonly lagRecords: number }[];
+  /** Rules that are run over what sources bring; 0 where nothing is brought. */
+  rulesRun?(): number;
   /** What each rule holds. */
   rules?(): readonly { readonly rule: string; readonly keys: number; readonly stateBytes: number; readonly evicted: number }[];
   findings?(): readonly { readonly rule: string; readonly severity: string; readonly activity: string; readonly count: number }[];
@@ -87,6 +89,10 @@ export class Metrics {
     by('events_key_missing_total', 'Events that match a rule but lack its key.', 'rule', (counters) => counters.keyMissing);
     by('events_wrong_type_total', 'Events whose measured field has no usable value.', 'rule', (counters) => counters.wrongType);
     by('events_untracked_total', 'Events of keys that found no place in memory, by rule.', 'rule', (counters) => counters.untracked);
+    this.gauge('rules', 'Rules that are run; 0 where drains write to topics and nothing is judged.', [], () => {
+      const run = input.rulesRun?.();
+      return run === undefined ? [] : [[run, {}]];
+    });
     this.gauge('rule_keys', 'Keys a rule holds state for.', ['rule'], () =>
       (input.rules?.() ?? []).map((each) => [each.keys, { rule: each.rule }]),
     );

@@ -1,13 +1,17 @@
 /** docs/deploy/prometheus-rules.yaml: every metric and label in it is one that `/metrics` has; where promtool is there, it fires as it should. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { Counters, countBy } from '../../processors/counters.ts';
 import { Metrics } from '../../src/http/metrics.ts';
-import { root } from '../support/build.ts';
+import { builtCommand, root } from '../support/build.ts';
+import { Command } from '../support/command.ts';
+import { freePorts } from '../support/port.ts';
 import { output } from '../support/program.ts';
+import { tempDir } from '../support/temp-dir.ts';
 
 const file = join(root, 'docs', 'deploy', 'prometheus-rules.yaml');
 const text = readFileSync(file, 'utf8');
@@ -25,7 +29,8 @@ async function shownMetrics(): Promise<string> {
   const checkpoint = { count: 1, stateBytes: 1, writtenBytes: 1, tookMs: 1, savedMs: 0 };
   const counters = new Counters();
   countBy(counters.lostRecords, 'expired', 7);
-  const metrics = new Metrics({ counters: () => counters, watermarkMs: () => 0, checkpoint: () => checkpoint }, status);
+  const input = { counters: () => counters, watermarkMs: () => 0, checkpoint: () => checkpoint, rulesRun: () => 6 };
+  const metrics = new Metrics(input, status);
   const shown = await metrics.text();
   metrics.stop();
   return shown;
@@ -41,6 +46,23 @@ test('they name metrics and labels that are there, and routes that Alertmanager 
   const routes = readFileSync(join(root, 'docs', 'deploy', 'alertmanager.yaml'), 'utf8');
   for (const { labels } of rules) expect(routes).toContain(`matchers: ['route="${labels.route}"']`);
 });
+
+test('a process whose drains have a topic behind them does not pass for one that judges', async () => {
+  builtCommand();
+  const [nobody] = await freePorts(1);
+  const rulesOf = async (to: string) => {
+    const cwd = await tempDir();
+    const drain = `drain: { path: /drain/json, dataset: app, to: ${to} }`;
+    const config = `rules: [builtin]\nhttp: { listen: "127.0.0.1:0" }\nsources:\n  - ${drain}\nsinks: [{ file: { path: ./findings.jsonl } }]\n`;
+    await writeFile(join(cwd, 'streamgauge.yaml'), config);
+    const run = Command.start(['run'], { cwd });
+    const shown = await (await fetch(`${await run.address()}/metrics`)).text();
+    return /^streamgauge_rules (\d+)$/m.exec(shown)?.[1];
+  };
+  expect(await rulesOf('engine')).toBe('6');
+  // It answers before it has reached the broker.
+  expect(await rulesOf(`{ kafka: { topic: logs, driver: kafkajs, brokers: ["127.0.0.1:${nobody}"] } }`)).toBe('0');
+}, 60_000);
 
 const noPromtool = output('promtool', ['--version']) === undefined;
 if (noPromtool) console.log('skipping promtool on the rules for Prometheus: it is not here (apt-get install prometheus)');
