@@ -14,6 +14,7 @@ import { kafkaForAll, unavailable } from '../support/kafka-for-all.ts';
 import { type KafkaRun, runSource, unique } from '../support/kafka-run.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { readAheadTests } from './kafka-read-ahead-tests.ts';
+import { staticMemberTests } from './kafka-static-member-tests.ts';
 
 const rdkafka = loadRdkafka().module;
 const patience = { timeout: 20_000, interval: 50 };
@@ -208,27 +209,7 @@ describe.skipIf(unavailable || rdkafka === undefined)('what rdkafka alone can', 
     90_000,
   );
 
-  test('a member with an instanceId comes back to its partitions without a rebalance', async () => {
-    const topic = unique('static');
-    const group = unique('group');
-    await kafka.broker.createTopics({ topic, partitions: 2 });
-    const member = (instanceId: string) =>
-      runSource({ brokers: kafka.broker.brokers, driver: 'rdkafka', topics: [topic], group, instanceId });
-    const first = member('a');
-    const second = member('b');
-    await expect.poll(() => [first.announced.length > 0, second.announced.length > 0], patience).toEqual([true, true]);
-    await expect.poll(() => new Set([...first.announced, ...second.announced]).size, patience).toBe(2);
-    await kafka.producer.send(topic, lines(0, 20, 2));
-    await expect.poll(() => numbers(first, second), patience).toEqual(upTo(20));
-    const before = first.revocations.length;
-    const [had] = second.announced.slice(-1);
-    await second.stop();
-    const again = member('b');
-    await expect.poll(() => again.announced, patience).toEqual([had]);
-    await kafka.producer.send(topic, lines(20, 20, 2));
-    await expect.poll(() => numbers(first, second, again), patience).toEqual(upTo(40));
-    expect(first.revocations.length).toBe(before);
-  }, 60_000);
+  staticMemberTests(kafka);
 
   test('waits for an engine that is slow with much before it, and loses and repeats nothing', async () => {
     const topic = unique('slow');

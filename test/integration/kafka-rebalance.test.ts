@@ -9,7 +9,7 @@ import { eventId } from '../../processors/detect/ocsf.ts';
 import { Pipeline } from '../../processors/pipeline.ts';
 import type { RecordBatch } from '../../processors/record.ts';
 import { parseRule } from '../../schemas/rule.ts';
-import { KafkaSource } from '../../src/source/kafka/kafka.ts';
+import { KafkaSource, type KafkaSourceOptions } from '../../src/source/kafka/kafka.ts';
 import type { RebuildIntake, RebuildStart } from '../../src/source/source.ts';
 import { builtCommand } from '../support/build.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
@@ -73,10 +73,11 @@ class Group {
     this.out = await collect(broker.brokers, this.findings);
   }
 
-  async start(): Promise<Member> {
+  /** `member`: more options of its source. */
+  async start(member: Partial<KafkaSourceOptions> = {}): Promise<Member> {
     const options = { brokers: broker.brokers, driver: this.driver, topic: this.topic, group: this.group, findings: this.findings };
     const dist = path.join(path.dirname(builtCommand()), '..');
-    const child = spawn(process.execPath, [program, dist, JSON.stringify({ ...options, rule, state: await tempDir() })], {
+    const child = spawn(process.execPath, [program, dist, JSON.stringify({ ...options, rule, state: await tempDir(), member })], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let text = '';
@@ -267,3 +268,27 @@ describe.skipIf(unavailable).each(kafkaDrivers)('over %s', (driver) => {
     expect(third.child.exitCode).toBe(0);
   });
 });
+
+test.skipIf(unavailable || !kafkaDrivers.includes('rdkafka'))(
+  'a member of KIP-848 with a name that was killed has it back when its session ends, though a first connection is tried for less',
+  { timeout: 60_000 },
+  async () => {
+    const group = new Group('rdkafka');
+    const named = { protocol: 'consumer', instanceId: 'one', connectForMs: 1_000 } as const;
+    await group.open();
+    const killed = await group.start(named);
+    await group.send(attack('203.0.113', 0, 0, 12));
+    await group.allCommitted();
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const again = await group.start(named);
+    await expect.poll(() => again.log(), patience).toMatch(/instance ID is still used.*its session ends.*trying again/);
+    await group.send([...attack('203.0.113', 0, 12, 25), ...quiet(25_000, minuteMs)]);
+    await group.allCommitted();
+    await expect.poll(() => group.ids(), patience).toEqual(group.expected());
+    expect(group.ids().length).toBeGreaterThanOrEqual(partitions);
+    again.child.kill('SIGTERM');
+    await again.ended;
+    expect(again.child.exitCode).toBe(0);
+  },
+);

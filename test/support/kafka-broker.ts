@@ -285,7 +285,7 @@ function makeKeyStore(folder: string): { cert: string; key: string } | undefined
 
 /**
  * Rights are only asked for where a test has given some: who comes without a password may do everything. Short broker sessions, because after a kill the node is fenced until its
- * old session has ended (9 s by default).
+ * old session has ended (9 s by default); and of members with KIP-848, which cannot ask for one themselves (45 s).
  */
 function properties(folder: string, ports: { plain: number; secure: number; controller: number; mutual: number }, secure: boolean): string {
   const encrypted = [`SASL_SSL://127.0.0.1:${ports.secure}`, `SSL://127.0.0.1:${ports.mutual}`];
@@ -310,6 +310,10 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=5000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=1000
 broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=300
 num.network.threads=2

@@ -10,6 +10,8 @@ export interface Taken extends SourceRecord {
 
 export interface KafkaRun {
   readonly source: KafkaSource;
+  /** The first of its topics. */
+  readonly topic: string;
   /** Values as they came; the bytes are copied. */
   readonly taken: Taken[];
   /** Partition keys, as they were announced. */
@@ -54,5 +56,5 @@ export function runSource(
     await done.catch(() => undefined);
   };
   onTestFinished(stop);
-  return { source, taken, announced, revocations, done, stop };
+  return { source, topic: options.topics[0], taken, announced, revocations, done, stop };
 }

@@ -189,6 +189,10 @@ function nextStep(error: unknown, message: string, oauth: boolean): string {
     return "this librdkafka was built without that compression (zstd needs libzstd's headers): `npm rebuild node-rdkafka`, or use `driver: kafkajs`";
   }
   if (type === 'FENCED_INSTANCE_ID') return 'another member of this group has this `instanceId`: give each its own';
+  if (type === 'UNRELEASED_INSTANCE_ID') {
+    return 'a process that was killed is let go when its session ends (group.consumer.session.timeout.ms of the broker, 45 s by default); one that runs needs another `instanceId`';
+  }
+  if (type === '_FATAL') return "see the broker's log, and librdkafka's with `--log-level debug`";
   if (type === 'MESSAGE_TOO_LARGE') return "raise the topic's max.message.bytes";
   return 'check `brokers` in the config, that the broker runs, and that its advertised.listeners can be reached from here';
 }

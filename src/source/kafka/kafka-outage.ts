@@ -1,6 +1,6 @@
 /** Whether the broker answers a group member, since when it does not, and when that has lasted for too long. */
 import type { DependencyError } from '../../errors.ts';
-import { connectForMsDefault, kafkaError, mayRecover, outageForMsDefault } from './kafka-client.ts';
+import { connectForMsDefault, errorType, kafkaError, mayRecover, outageForMsDefault } from './kafka-client.ts';
 import type { KafkaSourceOptions } from './kafka-options.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
 
@@ -34,7 +34,9 @@ export class KafkaOutage {
     this.#sinceMs ??= now;
     const { group, connectForMs = connectForMsDefault, outageForMs = outageForMsDefault } = this.#options;
     const failure = kafkaError(this.#options, `consume ${this.#topics} as group ${group}`, error);
-    if (!mayRecover(error) || now - this.#sinceMs > (this.#stood ? outageForMs : connectForMs)) return failure;
+    // Whom we were before a kill still holds our name: the group answers, and lets go of it when that session ends.
+    const stood = this.#stood || errorType(error) === 'UNRELEASED_INSTANCE_ID';
+    if (!mayRecover(error) || now - this.#sinceMs > (stood ? outageForMs : connectForMs)) return failure;
     this.problem ??= failure.message;
     return undefined;
   }

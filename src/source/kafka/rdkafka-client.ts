@@ -174,7 +174,7 @@ export function memberSettings(options: KafkaSourceOptions): RdSettings {
   return settings;
 }
 
-export const rdCode = { assign: -175, revoke: -174, maxPollExceeded: -147 } as const;
+export const rdCode = { assign: -175, revoke: -174, maxPollExceeded: -147, fatal: -150 } as const;
 
 /** The protocol's names, as kafkajs gives them in `type`; negative codes are librdkafka's own. */
 const types: Readonly<Record<number, string>> = {
@@ -193,6 +193,7 @@ const types: Readonly<Record<number, string>> = {
   110: 'FENCED_MEMBER_EPOCH',
   111: 'UNRELEASED_INSTANCE_ID',
   113: 'STALE_MEMBER_EPOCH',
+  [-150]: '_FATAL',
   [-165]: '_UNSUPPORTED_FEATURE',
   [-170]: '_NOT_IMPLEMENTED',
   [-188]: 'UNKNOWN_TOPIC_OR_PARTITION',
@@ -206,6 +207,23 @@ export function rdFailure(error: RdError): Error {
   // A delivery report says it in words alone: its code is -1.
   const type = /message size too large/i.test(error.message) ? 'MESSAGE_TOO_LARGE' : types[error.code];
   return Object.assign(failure, { code: error.code, type });
+}
+
+/** node-rdkafka hands on that an error is fatal, not which: that is in librdkafka's log alone, in the words of its table. */
+const fatalCodes: readonly (readonly [RegExp, number])[] = [
+  [/group authorization failed/i, 30],
+  [/API version not supported/i, 35],
+  [/static consumer fenced/i, 82],
+  [/instance ID is still used/i, 111],
+  [/required feature not supported/i, -165],
+];
+
+/** `words`: the line of the log. */
+export function fatalFailure(words: string, instanceId: string | undefined): Error {
+  const [, reason] = /Fatal error: ((?:Broker|Local): [^:]+)/.exec(words) ?? [];
+  const code = fatalCodes.find(([text]) => text.test(words))?.[1] ?? rdCode.fatal;
+  const named = (code === 82 || code === 111) && instanceId !== undefined ? ` (instanceId: ${instanceId})` : '';
+  return rdFailure({ code, message: `${reason ?? 'Local: Fatal error'}${named}` });
 }
 
 /** On the way out: what stands in the way would undo what is undone with the membership. */

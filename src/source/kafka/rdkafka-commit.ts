@@ -18,6 +18,7 @@ const membershipErrors = new Set([
   'FENCED_INSTANCE_ID',
   'FENCED_MEMBER_EPOCH',
   'REBALANCE_IN_PROGRESS',
+  '_FATAL',
 ]);
 
 /** Who waits for an answer. */
@@ -27,7 +28,7 @@ type OffsetCommits = Set<(error: RdError | undefined, partitions: readonly RdPar
 export class RdkafkaCommits {
   readonly #options: KafkaSourceOptions;
   readonly #partitions: GroupPartitions;
-  /** Of a member that is one still; undefined where it is none. */
+  /** Of a member that is one still; undefined where it is none; throws where its client is dead. */
   readonly #consumer: () => RdConsumer | undefined;
   readonly #answers: OffsetCommits = new Set();
   #last: Promise<void> = Promise.resolve();
@@ -82,9 +83,9 @@ export class RdkafkaCommits {
       if (list.length === 0) return;
       const leftMs = this.#stopByMs - performance.now();
       if (leftMs <= 0) throw new DependencyError(`${group}: stopped during an outage`);
-      const consumer = this.#consumer();
-      if (consumer === undefined) throw new DependencyError(`${group}: no longer a member`);
       try {
+        const consumer = this.#consumer();
+        if (consumer === undefined) throw new DependencyError(`${group}: no longer a member`);
         await commitAndWait(consumer, this.#answers, list, Math.min(commitAnswerMs, leftMs));
         // Whatever comes later is no less than what came before.
         for (const { topic, partition } of list) this.#owed.delete(partitionKey(topic, partition));

@@ -16,23 +16,17 @@ import type { KafkaReader } from './kafka-reader.ts';
 import { KafkaRebuild } from './kafka-rebuild.ts';
 import type { KafkaTopics } from './kafka-topics.ts';
 import { RdkafkaAssignment } from './rdkafka-assignment.ts';
-import {
-  attempt,
-  connectRd,
-  memberSettings,
-  type RdConsumer,
-  type RdError,
-  type Rdkafka,
-  type RdPartition,
-  rdCode,
-  rdFailure,
-} from './rdkafka-client.ts';
+import { attempt, type RdConsumer, type RdError, type Rdkafka, type RdPartition, rdCode, rdFailure } from './rdkafka-client.ts';
 import { RdkafkaCommits } from './rdkafka-commit.ts';
+import { RdkafkaMember } from './rdkafka-member.ts';
 import { RdkafkaRounds } from './rdkafka-rounds.ts';
 
-/** How long a stop may be held up by a commit, and then by leaving the group, while the broker is away. */
+/** How long a stop may be held up by a commit while the broker is away. */
 const stopForMs = 8_000;
-const leaveForMs = 4_000;
+/** Between the death of a client and the next one. */
+const againMs = 1_000;
+/** A client that has lived for so long is a member, or waits for a broker that is away. */
+const provenMs = 5_000;
 
 export class RdkafkaGroup {
   readonly #options: KafkaSourceOptions;
@@ -46,7 +40,9 @@ export class RdkafkaGroup {
   readonly #outage: KafkaOutage;
   readonly #commits: RdkafkaCommits;
   readonly #assignment: RdkafkaAssignment;
-  #consumer: RdConsumer | undefined;
+  #member: RdkafkaMember | undefined;
+  /** It met a fatal error. */
+  #dead = false;
   #rounds: RdkafkaRounds | undefined;
   #subscribed: readonly string[] = [];
   #failure: { error: unknown } | undefined;
@@ -74,7 +70,8 @@ export class RdkafkaGroup {
     this.#commits = new RdkafkaCommits(options, this.#partitions, () => {
       // Its answer comes with a round.
       this.#queue.nudge();
-      return this.#over ? undefined : this.#consumer;
+      if (this.#dead) throw rdFailure({ code: rdCode.fatal, message: 'the client is dead' });
+      return this.#over ? undefined : this.#member?.consumer;
     });
     this.#queue = new HandInQueue(
       (batch) => this.#handIn(batch),
@@ -106,18 +103,12 @@ export class RdkafkaGroup {
 
   /** Resolves after `stop`; rejects with a DependencyError when an outage outlasts its bound, or with what the intake rejected with. */
   async run(): Promise<void> {
-    const { topicRefreshMs = topicRefreshMsDefault, connectForMs = connectForMsDefault } = this.#options;
-    const consumer = await persist(this.#options, `join group ${this.#options.group}`, connectForMs, () => this.#connect());
-    // Stopped meanwhile: rounds that begin now would be ended by nobody.
-    if (this.#over) return this.#disconnect(consumer);
-    this.#consumer = consumer;
-    const rounds = this.#roundsOf(consumer);
+    const { topicRefreshMs = topicRefreshMsDefault, connectForMs = connectForMsDefault, outageForMs = outageForMsDefault } = this.#options;
     const look = setInterval(() => void this.#look(), heartbeatMs(this.#options));
-    const scan = setInterval(() => void this.#resubscribe(consumer), topicRefreshMs);
+    const scan = setInterval(() => void this.#resubscribe(), topicRefreshMs);
     try {
-      this.#subscribed = this.#topics.names;
-      consumer.subscribe(this.#subscribed);
-      await rounds.run();
+      let again = await this.#beMember(connectForMs);
+      while (again) again = await this.#beMember(outageForMs);
     } finally {
       this.#over = true;
       clearInterval(look);
@@ -125,9 +116,43 @@ export class RdkafkaGroup {
       await this.#rebuild.abandon();
       await this.#queue.close();
       this.#partitions.giveUp();
-      await this.#disconnect(consumer);
+      await this.#member?.leave();
     }
     if (this.#failure) throw this.#failure.error;
+  }
+
+  /** With one client, until we stop or fail: false; or until it is dead and has given up what it held, and another may try: true. */
+  async #beMember(connectForMs: number): Promise<boolean> {
+    this.#member = await persist(this.#options, `join group ${this.#options.group}`, connectForMs, () => this.#connect());
+    // Stopped meanwhile: rounds that begin now would be ended by nobody.
+    if (this.#member === undefined || this.#over || this.#failure) return false;
+    const { consumer } = this.#member;
+    const before = this.#refusal;
+    this.#dead = false;
+    this.#rounds = this.#roundsOf(consumer);
+    const proven = setTimeout(() => {
+      if (this.#refusal === before) this.#refusal = undefined;
+    }, provenMs).unref();
+    this.#subscribed = this.#topics.names;
+    consumer.subscribe(this.#subscribed);
+    await this.#rounds.run();
+    clearTimeout(proven);
+    return this.#dead && (await this.#buried(this.#member));
+  }
+
+  /** Whether another client may take the place of this one. */
+  async #buried(member: RdkafkaMember): Promise<boolean> {
+    const known = this.#outage.lasts;
+    const failure = await member.fatal();
+    this.#refusal = failure;
+    this.#down(failure);
+    if (this.#failure) return false;
+    if (!known) this.#options.log?.warn(`${this.#outage.problem}; trying again with another client`);
+    await this.#assignment.giveBack();
+    this.#member = undefined;
+    await member.leave();
+    await new Promise((resolve) => setTimeout(resolve, againMs));
+    return !this.#over && this.#failure === undefined;
   }
 
   /** Hands the partitions back, leaves the group; `run` resolves then. Not to be awaited from inside `into.batch`. */
@@ -151,24 +176,23 @@ export class RdkafkaGroup {
     return this.#commits.refused;
   }
 
-  async #connect(): Promise<RdConsumer> {
-    const settings = {
-      ...memberSettings(this.#options),
-      rebalance_cb: (error: RdError, partitions: RdPartition[]) => this.#rebalanced(error, partitions),
-      offset_commit_cb: (error: RdError | undefined, partitions: RdPartition[]) => this.#commits.answered(error, partitions),
-    };
-    const consumer = new this.#rdkafka.KafkaConsumer(settings, { 'auto.offset.reset': 'earliest' });
-    consumer.on('event.error', (error) => this.#trouble(error));
-    consumer.on('event.log', ({ message, ...rest }) => this.#options.log?.debug({ librdkafka: rest.fac }, message));
-    await connectRd(consumer, this.#options, 10_000);
-    return consumer;
+  /** Undefined where that is not wanted any more. */
+  async #connect(): Promise<RdkafkaMember | undefined> {
+    if (this.#over) return undefined;
+    const member = new RdkafkaMember(this.#options, this.#rdkafka, {
+      rebalanced: (of, error, partitions) => this.#rebalanced(of, error, partitions),
+      committed: (error, partitions) => this.#commits.answered(error, partitions),
+      trouble: (error) => this.#trouble(error),
+    });
+    await member.connect();
+    return member;
   }
 
   #roundsOf(consumer: RdConsumer): RdkafkaRounds {
     this.#rounds = new RdkafkaRounds(consumer, this.#queue, this.#options, {
       batch: (batch) => this.#enqueue(batch),
       alive: () => this.#up(),
-      refused: (error) => this.#trouble(error, true),
+      refused: (error) => this.#refused(error),
       awaited: () => this.#assignment.changing || this.#commits.awaited,
       reading: () => [...this.#partitions.held.values()].filter(({ started }) => started),
     });
@@ -195,33 +219,33 @@ export class RdkafkaGroup {
     held.end = Math.max(held.end, held.next);
   }
 
-  #rebalanced(error: RdError, partitions: RdPartition[]): void {
-    this.#up();
-    if (this.#over) {
+  #rebalanced(member: RdkafkaMember, error: RdError, partitions: RdPartition[]): void {
+    if (this.#over || this.#dead || member !== this.#member) {
       // Leaving the group: it waits for this, and nothing of ours is left to do.
-      if (error.code === rdCode.revoke) attempt(() => this.#consumer?.incrementalUnassign(partitions));
+      if (error.code === rdCode.revoke) attempt(() => member.consumer.incrementalUnassign(partitions));
       return;
     }
+    this.#up();
     void (error.code === rdCode.assign ? this.#assignment.assigned(partitions) : this.#assignment.revoked(partitions));
   }
 
   #atRest(act: (consumer: RdConsumer | undefined) => void): Promise<void> {
-    return this.#failure || this.#over ? Promise.resolve() : (this.#rounds?.atRest(() => act(this.#consumer)) ?? Promise.resolve());
+    return this.#failure || this.#over ? Promise.resolve() : (this.#rounds?.atRest(() => act(this.#member?.consumer)) ?? Promise.resolve());
   }
 
   /** New topics of a pattern. */
-  async #resubscribe(consumer: RdConsumer): Promise<void> {
+  async #resubscribe(): Promise<void> {
     if (!this.#topics.hasPatterns || this.#stopping) return;
     // What stands in the way of looking is an outage that `#look` meets as well.
     await this.#topics.refresh(this.#reader).catch(() => undefined);
-    if (this.#over || this.#topics.are(this.#subscribed)) return;
+    if (this.#over || this.#dead || this.#member === undefined || this.#topics.are(this.#subscribed)) return;
     this.#subscribed = this.#topics.names;
-    consumer.subscribe(this.#subscribed);
+    this.#member.consumer.subscribe(this.#subscribed);
   }
 
   /** librdkafka sits outages out by itself and says little: whether the broker answers is asked beside it. */
   async #look(): Promise<void> {
-    if (this.#looking || this.#over) return;
+    if (this.#looking || this.#over || this.#dead || this.#member === undefined) return;
     this.#looking = true;
     try {
       if (this.#partitions.held.size === 0) await this.#reader.refresh();
@@ -235,12 +259,20 @@ export class RdkafkaGroup {
     }
   }
 
-  /** `refused`: by the group or a topic, which a broker that answers does not mend. */
-  #trouble(error: RdError, refused = false): void {
+  /** By the group or a topic, which a broker that answers does not mend. */
+  #refused(error: RdError): void {
+    if (error.code === rdCode.fatal) {
+      this.#dead = true;
+      this.#rounds?.end();
+    } else {
+      if (error.code !== rdCode.maxPollExceeded) this.#refusal ??= rdFailure(error);
+      this.#trouble(error);
+    }
+  }
+
+  #trouble(error: RdError): void {
     if (error.code === rdCode.maxPollExceeded || this.#over) return;
-    const failure = rdFailure(error);
-    if (refused) this.#refusal ??= failure;
-    this.#down(failure);
+    this.#down(rdFailure(error));
   }
 
   #up(): void {
@@ -256,20 +288,5 @@ export class RdkafkaGroup {
   #fail(error: unknown): void {
     this.#failure ??= { error };
     this.#rounds?.end();
-  }
-
-  /** While the broker is away librdkafka tries to leave until the session is over: so long the process cannot end, but nobody waits for it. */
-  #disconnect(consumer: RdConsumer): Promise<void> {
-    attempt(() => consumer.unsubscribe());
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#options.log?.warn(`librdkafka did not leave group ${this.#options.group} within ${leaveForMs} ms`);
-        resolve();
-      }, leaveForMs);
-      consumer.disconnect(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
   }
 }
