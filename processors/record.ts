@@ -34,3 +34,8 @@ export const anyDataset = '';
 export function partitionKey(topic: string, partition: number): string {
   return `${topic}/${partition}`;
 }
+
+/** Of a partition's key. */
+export function topicOf(key: string): string {
+  return key.slice(0, key.lastIndexOf('/'));
+}

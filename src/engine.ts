@@ -15,7 +15,7 @@ import type { Pipeline } from '../processors/pipeline.ts';
 import type { RecordBatch } from '../processors/record.ts';
 import type { SnapshotCopies } from '../processors/snapshot-copies.ts';
 import { AllSinks } from './all-sinks.ts';
-import type { Checkpoint } from './checkpoint/checkpoint.ts';
+import type { Checkpoint, CheckpointStore } from './checkpoint/checkpoint.ts';
 import { Checkpointer } from './checkpoint/checkpointer.ts';
 import { Origins } from './checkpoint/origins.ts';
 import { deadRecords } from './dead-records.ts';
@@ -121,17 +121,15 @@ export class Engine {
   private async begin(): Promise<void> {
     await this.sinks.open();
     await this.parts.deadLetter?.open();
-    await this.restore();
+    if (this.parts.checkpoints !== undefined) await this.restore(this.parts.checkpoints);
     this.startTimers();
     this.begun = true;
   }
 
-  private async restore(): Promise<void> {
-    const { checkpoints, log } = this.parts;
-    if (checkpoints === undefined) return;
+  private async restore(checkpoints: CheckpointStore): Promise<void> {
     const { origins, sinks, state } = this;
     await Promise.race([origins.ask((source, error) => this.gaveUp(source, error)), this.stopped]);
-    if (!this.stopping) await resume({ checkpoints, origins, sinks, state, log });
+    if (!this.stopping) await resume({ checkpoints, origins, sinks, state, log: this.parts.log });
   }
 
   private startTimers(): void {
@@ -293,9 +291,8 @@ export class Engine {
 
   /** Told where it can be: a sink that is away is why we stop, as often as not. */
   private async sayLastWords(): Promise<void> {
-    const { clock } = this.parts;
     const reason = this.failure instanceof Error ? this.failure.message : String(this.failure);
-    const words = this.lastWords.length > 0 ? this.lastWords : [stoppedFinding(reason, clock())];
+    const words = this.lastWords.length > 0 ? this.lastWords : [stoppedFinding(reason, this.parts.clock())];
     await this.sinks.tell(words);
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Finding } from '../processors/detect/finding.ts';
 import type { Pipeline } from '../processors/pipeline.ts';
-import { partitionKey, type RecordBatch } from '../processors/record.ts';
+import { partitionKey, type RecordBatch, topicOf } from '../processors/record.ts';
 import { SnapshotError } from '../processors/snapshot.ts';
 import type { SnapshotCopies } from '../processors/snapshot-copies.ts';
 import { type Checkpoint, CheckpointError } from './checkpoint/checkpoint.ts';
@@ -138,7 +138,7 @@ export class LiveState {
   /** A rebuild begins: an empty pipeline, of which none of the source's partitions is known. Until `rebuilt` nothing is due. */
   beginAnew(start: RebuildStart): void {
     for (const key of Object.keys(this.positions)) {
-      if (!start.topics.includes(key.slice(0, key.lastIndexOf('/')))) continue;
+      if (!start.topics.includes(topicOf(key))) continue;
       delete this.positions[key];
       this.idleness.forget(key);
     }

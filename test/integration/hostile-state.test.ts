@@ -36,8 +36,35 @@ test('the checkpoint of a deployment with another hash key is refused, and left 
   await configure(cwd, '{ file: { path: ./app.log } }', keyOf('B'));
   const refused = await command(['run'], { cwd });
   expect(refused.code).toBe(2);
-  expect(refused.stderr).toMatch(/checkpoint-\d+\.sgc belongs to .* \(another hash key\): go back to those, or move .*data away/);
+  expect(refused.stderr).toMatch(
+    /checkpoint-\d+\.sgc belongs to .* \(another hash key\): go back to those, or give `state\.dir` .* move checkpoint-\* and parts-\* of .*data away/,
+  );
   expect(await contents(join(cwd, 'data'))).toEqual(before);
+});
+
+test('the checkpoint of a deployment that reads other logs is refused, and left alone; one of the same logs less one is not', {
+  timeout: 60_000,
+}, async () => {
+  const cwd = await tempDir();
+  await writeRule(join(cwd, 'rules'));
+  const sources = (...names: string[]) => names.map((name) => `{ file: { path: ./${name} } }`).join(', ');
+  const startMs = Date.parse('2026-01-05T12:00:00Z');
+  for (const name of ['a.log', 'b.log', 'c.log']) await writeFile(join(cwd, name), `${requests('192.0.2.1', startMs, 3).join('\n')}\n`);
+  await configure(cwd, sources('a.log', 'b.log'));
+  expect(await command(['run'], { cwd })).toMatchObject({ code: 0 });
+  const before = await contents(join(cwd, 'data'));
+  await configure(cwd, sources('c.log'));
+  const refused = await command(['run'], { cwd });
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(
+    /checkpoint-\d+\.sgc belongs to another deployment: it goes on in a\.log, b\.log, of which no source here reads any \(file:.*c\.log\): name in `sources` what it reads, or give `state\.dir` another folder or move checkpoint-\* and parts-\* of .*data away/,
+  );
+  expect(await contents(join(cwd, 'data'))).toEqual(before);
+
+  await configure(cwd, sources('b.log', 'c.log'));
+  const fewer = await command(['run'], { cwd });
+  expect(fewer).toMatchObject({ code: 0 });
+  expect(fewer.stderr).toMatch(/restored from the checkpoint/);
 });
 
 test('the journal of a drain with rubbish in its place is refused, or stepped over where that loses nothing', {

@@ -4,8 +4,11 @@ import { existsSync } from 'node:fs';
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AclOperationTypes } from 'kafkajs';
+import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeManifest } from '../../src/checkpoint/manifest.ts';
+import { loadConfig } from '../../src/config.ts';
+import { checkpointsOf } from '../../src/wiring.ts';
 import { builtCommand } from '../support/build.ts';
 import { Command, command } from '../support/command.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
@@ -205,6 +208,45 @@ describe.skipIf(unavailable)('run between two topics', () => {
       expect(written(setting)).toEqual(expected);
     },
   );
+
+  test('goes on from a checkpoint of its own cluster only, whatever its group is called; from one that does not say, as before', {
+    timeout: 60_000,
+  }, async () => {
+    const setting = await setUp();
+    await produce(broker.brokers, setting.topic, traffic().slice(0, 300));
+    const first = Command.start(['run'], { cwd: setting.cwd });
+    await expect.poll(() => expectCommitWithinCheckpoint(setting), patience).toBe(300);
+    expect(await first.stop()).toMatchObject({ code: 0 });
+    const file = join(setting.cwd, 'streamgauge.yaml');
+    const store = async () => checkpointsOf(await loadConfig(file, {}), pino({ level: 'silent' }));
+    const own = await (await store()).load();
+    if (own === undefined) throw new Error('there is no checkpoint');
+    const { clusterId } = await broker.admin((admin) => admin.describeCluster());
+    expect(own.origins).toEqual([{ cluster: clusterId, group: setting.group, topics: [setting.topic] }]);
+
+    // As from the folder of a deployment whose topics have the same names.
+    await (await store()).save({ ...own, origins: [{ cluster: 'staging', group: setting.group, topics: [setting.topic] }] });
+    const before = await readdir(join(setting.cwd, 'data'));
+    const refused = await command(['run'], { cwd: setting.cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(
+      /belongs to another deployment: it goes on in topic logs-\w+ of the Kafka cluster staging, and topic logs-\w+ of this config is in the cluster \S+: use `brokers` of the former, or give `state\.dir` another folder/,
+    );
+    expect(await readdir(join(setting.cwd, 'data'))).toEqual(before);
+
+    await (await store()).save({ ...own, origins: undefined });
+    const unsaid = Command.start(['run'], { cwd: setting.cwd });
+    await unsaid.says(/restored from the checkpoint/);
+    await produce(broker.brokers, setting.topic, traffic().slice(300, 600));
+    await expect.poll(() => expectCommitWithinCheckpoint(setting), patience).toBe(600);
+    expect(await unsaid.stop()).toMatchObject({ code: 0 });
+    const config = await readFile(file, 'utf8');
+    await writeFile(file, config.replace(`group: ${setting.group}`, `group: ${setting.group}-renamed`));
+    const renamed = Command.start(['run'], { cwd: setting.cwd });
+    await renamed.says(/restored from the checkpoint/);
+    expect(await renamed.stop()).toMatchObject({ code: 0 });
+    expect(renamed.stderr).toMatch(/taken under the group group-\w+, this is group-\w+-renamed: going on where the checkpoint stands/);
+  });
 
   test('doctor finds topics, rights and retention as they are', { timeout: 60_000 }, async () => {
     const setting = await setUp();

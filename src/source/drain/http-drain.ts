@@ -118,6 +118,10 @@ class HttpDrain implements Drain {
     }
   }
 
+  reads(topic: string): boolean {
+    return topic === this.path;
+  }
+
   async commit(positions: Positions): Promise<void> {
     const before = positions[partitionKey(this.path, 0)];
     if (before === undefined) return;

@@ -4,13 +4,13 @@
  * says how several files take turns, `file-follow.ts` what happens to followed ones.
  */
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { partitionKey } from '../../../processors/record.ts';
 import { DependencyError, UsageError } from '../../errors.ts';
 import type { Positions, RecordIntake, Source, SourceHealth } from '../source.ts';
 import { FileFollower } from './file-follow.ts';
 import { findMoved } from './file-identity.ts';
-import { chains, isPattern, listFiles } from './file-list.ts';
+import { chains, fixedFolders, isPattern, listFiles } from './file-list.ts';
 import { type KnownFile, locate } from './file-locate.ts';
 import type { FileSourceOptions } from './file-options.ts';
 import { readLineAt } from './line-reader.ts';
@@ -73,6 +73,16 @@ class FileSource implements Source {
     await readChains(toRead, context);
     // Everything that could be read was handed in; that something could not is still an error.
     if (this.problems.size > 0 && !this.stopping) throw new DependencyError(this.told(Infinity).join('\n'));
+  }
+
+  /** Of a pattern its folder counts: which files it names is known where they are listed, and this one may be gone. */
+  reads(topic: string): boolean {
+    const path = resolve(this.cwd, topic);
+    const patterns = this.patterns.filter(isPattern);
+    return (
+      this.patterns.some((pattern) => resolve(this.cwd, pattern) === path) ||
+      fixedFolders(patterns, this.cwd).some((folder) => path.startsWith(folder === sep ? sep : `${folder}${sep}`))
+    );
   }
 
   /** Positions live in the checkpoint alone: a file keeps nothing. */

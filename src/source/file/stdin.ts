@@ -82,6 +82,10 @@ class StdinSource implements Source {
   }
 
   /** Nothing upstream remembers for us. */
+  reads(name: string): boolean {
+    return name === topic;
+  }
+
   async commit(): Promise<void> {}
 
   async read(wantedTopic: string, partition: number, offset: number): Promise<Uint8Array | null> {

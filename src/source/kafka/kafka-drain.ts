@@ -79,6 +79,11 @@ export class KafkaDrain implements Drain {
     if (!this.#registered) await this.#keeper.close();
   }
 
+  /** Nothing comes from here. */
+  reads(): boolean {
+    return false;
+  }
+
   health(): SourceHealth {
     const reason = this.#keeper.trouble;
     return { ok: reason === undefined, ...(reason === undefined ? {} : { reason }), driver: this.#keeper.driver };

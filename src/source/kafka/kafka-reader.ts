@@ -60,6 +60,13 @@ export class KafkaReader {
     return topicMetadata.filter(({ isInternal }) => !isInternal).map(({ topic }) => topic);
   }
 
+  /** The id that no other cluster has; undefined where the brokers give none. Connects. */
+  async clusterId(): Promise<string | undefined> {
+    await this.#cluster.connect();
+    const { clusterId } = (await this.#cluster.metadata()) as { clusterId?: string | null };
+    return clusterId ?? undefined;
+  }
+
   /** Learns what has changed: new partitions, other leaders. */
   async refresh(): Promise<void> {
     await this.#cluster.refreshMetadata();

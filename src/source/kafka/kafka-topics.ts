@@ -25,6 +25,11 @@ export class KafkaTopics {
     return this.#wanted.some((topic) => typeof topic !== 'string');
   }
 
+  /** Whether it is named, or would match. */
+  has(topic: string): boolean {
+    return this.#wanted.some((wanted) => (typeof wanted === 'string' ? wanted === topic : wanted.test(topic)));
+  }
+
   /** Were these the names, the last time? */
   are(names: readonly string[]): boolean {
     return names.length === this.#names.length && names.every((name, index) => name === this.#names[index]);

@@ -2,7 +2,7 @@
 import type { Kafka } from 'kafkajs';
 import { anyDataset, partitionKey } from '../../../processors/record.ts';
 import { DependencyError } from '../../errors.ts';
-import type { Positions, RecordIntake, Source, SourceHealth } from '../source.ts';
+import type { Origin, Positions, RecordIntake, Source, SourceHealth } from '../source.ts';
 import { connectForMsDefault, createKafka, kafkaError, persist } from './kafka-client.ts';
 import { chooseDriver, type DriverChoice } from './kafka-driver.ts';
 import { KafkaGroup } from './kafka-group.ts';
@@ -32,6 +32,7 @@ export class KafkaSource implements Source {
   #group: KafkaGroup | RdkafkaGroup | undefined;
   #replay: KafkaReplay | undefined;
   #running: Promise<void> | undefined;
+  #asking: Promise<Origin | undefined> | undefined;
   #samples: Promise<KafkaReader> | undefined;
   /** What the last read brought, and of where. */
   #fetched: (Fetched & { readonly key: string; readonly from: number }) | undefined;
@@ -107,6 +108,29 @@ export class KafkaSource implements Source {
     });
   }
 
+  reads(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
+  /** The first connection: what `run` needs is found, or is not. Rejects with a DependencyError. */
+  origin(): Promise<Origin | undefined> {
+    this.#asking = this.#origin();
+    return this.#asking;
+  }
+
+  async #origin(): Promise<Origin | undefined> {
+    const reader = new KafkaReader(this.#kafka);
+    try {
+      await this.#connect(reader);
+      const { connectForMs = connectForMsDefault, group } = this.#options;
+      const ask = async () => (this.#stopping ? undefined : reader.clusterId());
+      const cluster = await persist(this.#options, 'find the id of the cluster', connectForMs, ask);
+      return cluster === undefined ? undefined : { cluster, group };
+    } finally {
+      await reader.disconnect().catch(() => undefined);
+    }
+  }
+
   /** A replay commits nothing. */
   async commit(positions: Positions): Promise<void> {
     await this.#group?.commit(positions);
@@ -174,6 +198,7 @@ export class KafkaSource implements Source {
     this.#stopping = true;
     this.#replay?.stop();
     try {
+      await this.#asking?.catch(() => undefined);
       await this.#group?.stop();
       await this.#running?.catch(() => undefined);
     } finally {
