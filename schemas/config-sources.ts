@@ -66,7 +66,11 @@ const drainSource = strict({
     .describe(
       '`engine`: a journal of its own, which is read here. `{kafka: topic}`: a topic, which a Kafka source reads, here or elsewhere.',
     ),
-  rate: rate.optional().describe('What each drain token (user, or address, where there is none) may send. Default: no limit.'),
+  rate: rate
+    .optional()
+    .describe(
+      'What each drain token (user, or address, where there is none) may send; all tokens of one user together a hundred times that. Default: no limit.',
+    ),
   maxBody: size
     .refine((bytes) => bytes >= 1000 && bytes <= largestBody, { error: bodyExpected })
     .optional()

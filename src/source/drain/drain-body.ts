@@ -1,6 +1,6 @@
 /** Reads a request's body within bounds of bytes and time: a slow, lying or endless sender costs one timer and what it may send. */
 import type { IncomingMessage } from 'node:http';
-import { createUnzip } from 'node:zlib';
+import { ByteBudget, type RoomWait } from './byte-budget.ts';
 
 /** Why a body was not read, with the status that says so. */
 export class BodyError extends Error {
@@ -13,110 +13,191 @@ export class BodyError extends Error {
   }
 }
 
-/** Bytes of bodies that are being read or handled, over all requests of a drain. */
-export interface ByteBudget {
-  usedBytes: number;
+export interface BodyLimits {
+  /** Of one body. */
   readonly maxBytes: number;
+  /** Of all bodies that are being read or handled. */
+  readonly maxInFlightBytes: number;
+  /** Time a sender has for a body. */
+  readonly timeoutMs: number;
+  /** Time a body waits for room. */
+  readonly holdMs: number;
+}
+
+export interface ReceivedBody {
+  readonly bytes: Buffer;
+  /** For room, not for the sender. */
+  readonly waitedMs: number;
 }
 
 /**
- * The body as it was sent; its bytes stay counted in the budget until the caller gives them back. Rejects with a `BodyError`: 413 over
- * `maxBytes` (at once where Content-Length says so), 408 after `timeoutMs`, 503 when the budget is spent, 400 when the sender went away.
+ * Reads the bodies of a drain. Where all of them together would be too many bytes, one waits for room before it is read on. While any
+ * waits, a sender that has taken half of such a wait over its own body gives up its room: those who send a byte now and then can keep room
+ * from nobody for longer.
  */
-export function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: number, budget: ByteBudget): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const settle = (error: BodyError | undefined): void => {
-      clearTimeout(timer);
-      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
-      if (error === undefined) {
-        resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes));
-        return;
-      }
-      budget.usedBytes -= bytes;
-      // Nobody reads what may still come; without a reader the socket would stand still and keep its answer back.
-      request.on('error', () => {}).resume();
-      reject(error);
-    };
-    const onData = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      budget.usedBytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes > maxBytes) settle(tooLarge(bytes, maxBytes));
-      else if (budget.usedBytes > budget.maxBytes) settle(new BodyError(503, `${budget.maxBytes} bytes of bodies are being read already`));
-    };
-    const onEnd = (): void => settle(undefined);
-    const onClose = (): void => settle(new BodyError(400, `the sender went away after ${bytes} bytes of the body`));
-    const timer = setTimeout(() => settle(new BodyError(408, `${bytes} bytes of the body came within ${timeoutMs} ms`)), timeoutMs);
-    const claimed = Number(request.headers['content-length'] ?? 0);
-    if (claimed > maxBytes) settle(tooLarge(claimed, maxBytes));
-    else request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
-  });
-}
-
-/** Bodies that are opened at a time: each may grow to its limit before it is known to be too large. */
-const openingAtOnce = 2;
-
-/** Opens bodies of gzip or zlib (`deflate`), few at a time and within a budget of their own, so that many small bodies cannot become all the memory there is. */
-export class BodyOpener {
-  private readonly maxBytes: number;
+export class BodyReader {
+  private readonly limits: BodyLimits;
   private readonly budget: ByteBudget;
-  private opening = 0;
-  private readonly waiting: (() => void)[] = [];
+  /** Bodies whose senders have the word, and since when; the longest first. */
+  private readonly reading = new Map<IncomingBody, number>();
+  private check: NodeJS.Timeout | undefined;
 
-  /** `maxBytes` of one body, opened; `maxTotalBytes` of all that are not given back yet. */
-  constructor(maxBytes: number, maxTotalBytes: number) {
-    this.maxBytes = maxBytes;
-    this.budget = { usedBytes: 0, maxBytes: Math.max(maxTotalBytes, openingAtOnce * maxBytes) };
+  constructor(limits: BodyLimits) {
+    this.limits = limits;
+    this.budget = new ByteBudget(limits.maxInFlightBytes);
   }
 
   /**
-   * The body opened; its bytes stay counted until they are given back. Rejects with a `BodyError`: 413 over `maxBytes`, 503 when the budget
-   * is spent. Any other error is that of zlib: the bytes are neither, or not all of one.
+   * The body as it was sent; its bytes stay counted until they are given back. `held` is called if it has to wait for room. Rejects with a
+   * `BodyError`: 413 over `maxBytes` (at once where Content-Length says so), 408 after `timeoutMs`, 503 when there was no room in `holdMs`
+   * or others needed it, 400 when the sender went away.
    */
-  async open(body: Buffer): Promise<Buffer> {
-    if (this.opening === openingAtOnce) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    else this.opening++;
-    try {
-      return await inflate(body, this.maxBytes, this.budget);
-    } finally {
-      const next = this.waiting.shift();
-      if (next === undefined) this.opening--;
-      else next();
-    }
+  read(request: IncomingMessage, held: () => void): Promise<ReceivedBody> {
+    return new Promise((resolve, reject) => {
+      const body: IncomingBody = new IncomingBody(request, this.limits, this.budget, {
+        reads: () => this.reading.set(body, performance.now()),
+        waits: () => {
+          this.reading.delete(body);
+          held();
+          this.makeRoom();
+        },
+        ended: (error) => {
+          this.reading.delete(body);
+          if (error === undefined) resolve(body.received());
+          else reject(error);
+        },
+      });
+      body.start();
+    });
   }
 
-  giveBack(opened: Buffer): void {
-    this.budget.usedBytes -= opened.length;
+  giveBack(body: ReceivedBody): void {
+    this.budget.giveBack(body.bytes.length);
+  }
+
+  private makeRoom(): void {
+    clearTimeout(this.check);
+    const nowMs = performance.now();
+    const patienceMs = this.limits.holdMs / 2;
+    for (const [body, sinceMs] of this.reading) {
+      if (!this.budget.isWaitedFor) return;
+      if (nowMs - sinceMs < patienceMs) break;
+      body.giveUp();
+    }
+    if (this.budget.isWaitedFor) this.check = setTimeout(() => this.makeRoom(), patienceMs / 4);
   }
 }
 
-function inflate(body: Buffer, maxBytes: number, budget: ByteBudget): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    // Finds out by itself which of the two it is.
-    const unzip = createUnzip({ chunkSize: 64 * 1024 });
-    const fail = (error: Error): void => {
-      unzip.destroy();
-      budget.usedBytes -= bytes;
-      chunks.length = 0;
-      reject(error);
+interface BodyEvents {
+  /** It is up to the sender. */
+  readonly reads: () => void;
+  /** It is up to others, who have the room. */
+  readonly waits: () => void;
+  readonly ended: (error: BodyError | undefined) => void;
+}
+
+/** One body on its way. What it has of the budget is `bytes + reserved`. */
+class IncomingBody {
+  private readonly chunks: Buffer[] = [];
+  private bytes = 0;
+  /** Taken from the budget for what is still to come. */
+  private reserved = 0;
+  private waitedMs = 0;
+  private wait: RoomWait | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly request: IncomingMessage;
+  private readonly limits: BodyLimits;
+  private readonly budget: ByteBudget;
+  private readonly events: BodyEvents;
+
+  constructor(request: IncomingMessage, limits: BodyLimits, budget: ByteBudget, events: BodyEvents) {
+    this.request = request;
+    this.limits = limits;
+    this.budget = budget;
+    this.events = events;
+  }
+
+  start(): void {
+    if (this.claimed > this.limits.maxBytes) {
+      this.end(tooLarge(this.claimed, this.limits.maxBytes));
+      return;
+    }
+    this.request.on('data', this.onData).on('end', this.onEnd).on('close', this.onClose).on('error', this.onClose);
+    this.timer = setTimeout(this.onTimeout, this.limits.timeoutMs);
+    this.events.reads();
+  }
+
+  received(): ReceivedBody {
+    return { bytes: this.chunks.length === 1 ? this.chunks[0] : Buffer.concat(this.chunks, this.bytes), waitedMs: this.waitedMs };
+  }
+
+  giveUp(): void {
+    this.end(new BodyError(503, `${this.bytes} bytes of the body came slowly, and others wait for the room`));
+  }
+
+  private get claimed(): number {
+    return Number(this.request.headers['content-length'] ?? 0);
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    this.chunks.push(chunk);
+    this.bytes += chunk.length;
+    const reserved = Math.min(this.reserved, chunk.length);
+    this.reserved -= reserved;
+    const fits = this.budget.take(chunk.length - reserved);
+    if (this.bytes > this.limits.maxBytes) this.end(tooLarge(this.bytes, this.limits.maxBytes));
+    else if (!fits && reserved < chunk.length) this.waitForRoom();
+  };
+
+  private readonly onEnd = (): void => this.end(undefined);
+  private readonly onClose = (): void => this.end(new BodyError(400, `the sender went away after ${this.bytes} bytes of the body`));
+  private readonly onTimeout = (): void => {
+    // While it waits for room the sender may not send.
+    if (this.wait === undefined) this.end(new BodyError(408, `${this.bytes} bytes of the body came within ${this.limits.timeoutMs} ms`));
+  };
+
+  /** For all of the rest at once, so that it waits once. */
+  private waitForRoom(): void {
+    this.request.pause();
+    const sinceMs = performance.now();
+    const moreBytes = Math.max(0, (this.claimed || this.limits.maxBytes) - this.bytes);
+    const { maxInFlightBytes, holdMs } = this.limits;
+    this.wait = {
+      heldBytes: this.bytes,
+      moreBytes,
+      forMs: holdMs,
+      settled: (room) => {
+        this.wait = undefined;
+        this.waitedMs = performance.now() - sinceMs;
+        if (!room) {
+          this.end(new BodyError(503, `${maxInFlightBytes} bytes of bodies are being read already`));
+          return;
+        }
+        this.reserved = moreBytes;
+        this.timer?.refresh();
+        this.events.reads();
+        this.request.resume();
+      },
     };
-    unzip.on('data', (chunk: Buffer) => {
-      if (unzip.destroyed) return;
-      bytes += chunk.length;
-      budget.usedBytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes > maxBytes) fail(new BodyError(413, `the body is over ${maxBytes} bytes once it is decompressed`));
-      else if (budget.usedBytes > budget.maxBytes)
-        fail(new BodyError(503, `${budget.maxBytes} bytes of decompressed bodies are held already`));
-    });
-    unzip.once('error', fail);
-    unzip.once('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes)));
-    unzip.end(body);
-  });
+    this.budget.wait(this.wait);
+    if (this.wait !== undefined) this.events.waits();
+  }
+
+  private end(error: BodyError | undefined): void {
+    const { request } = this;
+    clearTimeout(this.timer);
+    request.off('data', this.onData).off('end', this.onEnd).off('close', this.onClose).off('error', this.onClose);
+    if (this.wait !== undefined) this.budget.endWait(this.wait);
+    this.events.ended(error);
+    if (error === undefined) {
+      if (this.reserved > 0) this.budget.giveBack(this.reserved);
+      return;
+    }
+    this.chunks.length = 0;
+    this.budget.giveBack(this.bytes + this.reserved);
+    // Nobody reads what may still come; without a reader the socket would stand still and keep its answer back.
+    request.on('error', () => {}).resume();
+  }
 }
 
 function tooLarge(bytes: number, maxBytes: number): BodyError {

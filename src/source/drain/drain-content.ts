@@ -1,6 +1,7 @@
 /** From the bytes of a body to its records: opens what is compressed, and cuts it. */
 import type { FastifyRequest } from 'fastify';
-import { BodyError, BodyOpener } from './drain-body.ts';
+import { BodyOpener } from './body-opener.ts';
+import { BodyError } from './drain-body.ts';
 import { type BodyContext, type DrainBody, type DrainKind, drainRecords, unreadableBody } from './drain-records.ts';
 
 export interface ContentLimits {
@@ -17,6 +18,13 @@ export interface DrainContent {
   readonly release: () => void;
 }
 
+interface ContentTerms {
+  /** Kept with every record. */
+  readonly headers: BodyContext['headers'];
+  readonly arrivedMs: number;
+  readonly forMs: number;
+}
+
 const nothing = (): void => {};
 const encodings = new Set(['gzip', 'x-gzip', 'deflate']);
 
@@ -31,8 +39,11 @@ export class ContentReader {
     this.opener = new BodyOpener(limits.maxDecodedBytes, limits.maxHeldBytes);
   }
 
-  /** Rejects with a `BodyError` for a body that is too large once it is opened, with an `OtlpError` for OTLP that is none. */
-  async read(body: Buffer, request: FastifyRequest, headers: BodyContext['headers'], arrivedMs: number): Promise<DrainContent> {
+  /**
+   * Opens within `forMs`. Rejects with a `BodyError` for a body that is too large once it is opened, or for which there was no room; with an
+   * `OtlpError` for OTLP that is none.
+   */
+  async read(body: Buffer, request: FastifyRequest, { headers, arrivedMs, forMs }: ContentTerms): Promise<DrainContent> {
     const { maxRecords, maxDecodedBytes } = this.limits;
     const claimed = Number(request.headers['logplex-msg-count'] ?? Number.NaN);
     const context: BodyContext = {
@@ -51,7 +62,7 @@ export class ContentReader {
     }
     let opened: Buffer;
     try {
-      opened = await this.opener.open(body);
+      opened = await this.opener.open(body, forMs);
     } catch (error) {
       if (error instanceof BodyError) throw error;
       return { body: unreadableBody(body, context, `the body is not ${encoding}: ${(error as Error).message}`), release: nothing };

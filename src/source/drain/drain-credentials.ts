@@ -25,8 +25,7 @@ export class Credentials {
   allow(authorization: string | undefined): boolean {
     const digests = this.current();
     if (digests.length === 0) return true;
-    const [scheme, value] = (authorization ?? '').split(' ', 2);
-    const given = digest(scheme.toLowerCase() === 'basic' ? Buffer.from(value ?? '', 'base64').toString() : '');
+    const given = digest(pairOf(authorization));
     let allowed = false;
     for (const each of digests) allowed = timingSafeEqual(each, given) || allowed;
     return allowed;
@@ -40,6 +39,16 @@ export class Credentials {
     }
     return this.digests;
   }
+}
+
+/** The user of an `Authorization` header that was allowed: one name, in whichever of many ways the header is written. */
+export function userOf(authorization: string | undefined): string {
+  return pairOf(authorization).split(':', 1)[0];
+}
+
+function pairOf(authorization: string | undefined): string {
+  const [scheme, value] = (authorization ?? '').split(' ', 2);
+  return scheme.toLowerCase() === 'basic' ? Buffer.from(value ?? '', 'base64').toString() : '';
 }
 
 /** Equal lengths, whatever was given: `timingSafeEqual` needs them. */

@@ -6,19 +6,19 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, protobufType, sendAnswer } from './drain-answer.ts';
-import { BodyError, type ByteBudget, readBody } from './drain-body.ts';
+import { BodyError, BodyReader, type ReceivedBody } from './drain-body.ts';
 import { ContentReader, type DrainContent, mediaTypeOf } from './drain-content.ts';
 import { DrainCounters } from './drain-counters.ts';
-import { Credentials } from './drain-credentials.ts';
+import { Credentials, userOf } from './drain-credentials.ts';
 import type { DrainKeeper } from './drain-keeper.ts';
 import { type DrainLog, type DrainOptions, kindOf } from './drain-options.ts';
 import { type DrainBody, type DrainKind, frameIdHeader, tokenHeader } from './drain-records.ts';
 import { FrameDedupe } from './frame-dedupe.ts';
 import type { Journal } from './journal.ts';
 import { OtlpError } from './otlp-records.ts';
-import { TokenRate } from './token-rate.ts';
+import { DrainRate } from './token-rate.ts';
 
-/** What a request that was held for its rate may still take to be kept: Logplex waits 5 s in all. */
+/** What a request that was held, for its rate or for room, may still take to be kept: Logplex waits 5 s in all. */
 const leastKeepMs = 500;
 
 export class DrainEndpoint {
@@ -30,10 +30,9 @@ export class DrainEndpoint {
   private readonly keeper: DrainKeeper;
   private readonly log: DrainLog;
   private readonly credentials: Credentials;
-  private readonly rate: TokenRate | undefined;
-  private readonly budget: ByteBudget;
+  private readonly rate: DrainRate | undefined;
+  private readonly bodies: BodyReader;
   private readonly content: ContentReader;
-  private readonly maxBodyBytes: number;
   private readonly holdMs: number;
   private readonly dedupeMs: number;
   private readonly now: () => number;
@@ -44,17 +43,18 @@ export class DrainEndpoint {
     this.keeper = keeper;
     this.log = log;
     this.credentials = new Credentials(options.credentials);
-    this.rate = options.rate && new TokenRate(options.rate.bytesPerSecond, options.rate.burstBytes);
+    this.rate = options.rate && new DrainRate(options.rate);
     this.dedupeMs = options.dedupeMs ?? 15 * 60_000;
     this.dedupe = new FrameDedupe(this.dedupeMs, options.maxDedupeBatches ?? 200_000);
-    this.budget = { usedBytes: 0, maxBytes: options.maxInFlightBytes ?? 64 * 1024 ** 2 };
-    this.maxBodyBytes = options.maxBodyBytes ?? (this.kind === 'logplex' ? 1 : 10) * 1024 ** 2;
+    this.holdMs = options.holdMs ?? 4000;
+    const maxBytes = options.maxBodyBytes ?? (this.kind === 'logplex' ? 1 : 10) * 1024 ** 2;
+    const maxInFlightBytes = options.maxInFlightBytes ?? 64 * 1024 ** 2;
+    this.bodies = new BodyReader({ maxBytes, maxInFlightBytes, timeoutMs: options.bodyTimeoutMs ?? 10_000, holdMs: this.holdMs });
     this.content = new ContentReader(this.kind, {
-      maxDecodedBytes: options.maxDecodedBytes ?? 4 * this.maxBodyBytes,
-      maxHeldBytes: this.budget.maxBytes,
+      maxDecodedBytes: options.maxDecodedBytes ?? 4 * maxBytes,
+      maxHeldBytes: maxInFlightBytes,
       maxRecords: options.maxRecords ?? 100_000,
     });
-    this.holdMs = options.holdMs ?? 4000;
     this.now = options.now ?? Date.now;
     if (this.credentials.open) log.warn({ drain: options.path }, 'this drain has no credentials: anybody who can reach it can send to it');
   }
@@ -96,25 +96,26 @@ export class DrainEndpoint {
     }
     const unsupported = this.unsupported(mediaTypeOf(request));
     if (unsupported !== undefined) return { status: 415, outcome: 'unsupported', message: unsupported };
-    let body: Buffer;
+    let body: ReceivedBody;
     try {
-      body = await readBody(request.raw, this.maxBodyBytes, this.options.bodyTimeoutMs ?? 10_000, this.budget);
+      body = await this.bodies.read(request.raw, () => this.counters.held++);
     } catch (error) {
       return bodyFailure(error, reply);
     }
     try {
-      this.counters.bytes += body.length;
+      this.counters.bytes += body.bytes.length;
       return await this.take(body, request);
     } catch (error) {
       return bodyFailure(error, reply);
     } finally {
-      this.budget.usedBytes -= body.length;
+      this.bodies.giveBack(body);
     }
   }
 
-  private async take(body: Buffer, request: FastifyRequest): Promise<Answer> {
-    const deadlineMs = this.now() + this.holdMs;
-    const limited = await this.waitForRate(request, body.length);
+  private async take({ bytes, waitedMs }: ReceivedBody, request: FastifyRequest): Promise<Answer> {
+    const holdMs = Math.max(0, this.holdMs - waitedMs);
+    const deadlineMs = this.now() + holdMs;
+    const limited = await this.waitForRate(request, bytes.length, holdMs);
     if (limited !== undefined) return limited;
     const headers = this.kind === 'logplex' ? logplexHeaders(request) : undefined;
     const batch = batchName(headers);
@@ -126,12 +127,11 @@ export class DrainEndpoint {
     let toSettle = batch;
     let content: DrainContent | undefined;
     try {
-      content = await this.content.read(body, request, headers, this.now());
-      const forMs = Math.max(leastKeepMs, deadlineMs - this.now());
-      const key = headers?.[tokenHeader] ?? request.ip;
+      const leftMs = (): number => Math.max(leastKeepMs, deadlineMs - this.now());
+      content = await this.content.read(bytes, request, { headers, arrivedMs: this.now(), forMs: leftMs() });
       toSettle = undefined;
-      const problem = await this.keeper.keep(content.body.records, key, {
-        forMs,
+      const problem = await this.keeper.keep(content.body.records, keyOf(this.kind, headers, request), {
+        forMs: leftMs(),
         held: () => this.counters.held++,
         settled: (durable) => batch !== undefined && this.dedupe.settle(batch, durable, this.now()),
       });
@@ -151,17 +151,18 @@ export class DrainEndpoint {
   }
 
   /** Undefined once the sender may pass. Logplex resends at once and twice, so it is told no only after the whole time it would wait. */
-  private async waitForRate(request: FastifyRequest, bytes: number): Promise<Answer | undefined> {
+  private async waitForRate(request: FastifyRequest, bytes: number, holdMs: number): Promise<Answer | undefined> {
     if (this.rate === undefined) return undefined;
-    const sender = senderOf(request);
-    let { taken, waitMs } = this.rate.take(sender, bytes, this.holdMs, this.now());
+    const owner = this.credentials.open ? `address ${request.ip}` : `user ${userOf(request.headers.authorization)}`;
+    const token = this.kind === 'logplex' ? (logplexHeaders(request)?.[tokenHeader] ?? '') : '';
+    let { taken, waitMs } = this.rate.take(owner, token, bytes, holdMs, this.now());
     if (taken) {
       if (waitMs > 0) await this.hold(waitMs);
       return undefined;
     }
     if (this.kind === 'logplex') {
-      await this.hold(this.holdMs);
-      ({ taken, waitMs } = this.rate.take(sender, bytes, 0, this.now()));
+      await this.hold(holdMs);
+      ({ taken, waitMs } = this.rate.take(owner, token, bytes, 0, this.now()));
       if (taken) return undefined;
     }
     return { status: 429, outcome: 'rate_limited', message: 'more bytes a second than this sender may bring', retryAfterMs: waitMs };
@@ -241,9 +242,17 @@ function batchName(headers: Readonly<Record<string, string>> | undefined): strin
   return frameId === undefined ? undefined : `${headers?.[tokenHeader] ?? ''} ${frameId}`;
 }
 
-/** Whose rate it is. Ten thousand are remembered, so none may be long. */
-function senderOf({ headers, ip }: FastifyRequest): string {
-  const token = headers[tokenHeader];
-  if (typeof token === 'string' && token.length <= 200) return `token ${token}`;
-  return headers.authorization !== undefined && headers.authorization.length <= 200 ? headers.authorization : ip;
+/**
+ * Which records belong together where they are kept in partitions: those of a Logplex token. Of JSON, those of a sender: the parts of a line
+ * that a container runtime split are joined within a partition. Behind a proxy that is whom the proxy names; nobody gains by naming another.
+ * An OTLP log record is whole, and a collector sends those of many: they are spread.
+ */
+function keyOf(
+  kind: DrainKind,
+  headers: Readonly<Record<string, string>> | undefined,
+  { ip, headers: given }: FastifyRequest,
+): string | undefined {
+  if (kind === 'otlp') return undefined;
+  const [client] = String(given['x-forwarded-for'] ?? '').split(',', 1);
+  return headers?.[tokenHeader] ?? (client.trim().slice(0, 100) || ip);
 }

@@ -9,7 +9,8 @@ export type DrainRecords = readonly JournalRecord[] | RecordSlices;
  * once, when it is certain whether they are or will be: at the deadline, or later for a write that cannot be taken back.
  */
 export interface DrainKeeper {
-  keep(records: DrainRecords, key: string, wait: KeepWait): Promise<string | undefined>;
+  /** Records of one key stay together and in order; without a key they may be spread. */
+  keep(records: DrainRecords, key: string | undefined, wait: KeepWait): Promise<string | undefined>;
   /** Why records cannot be kept at the moment. */
   readonly trouble: string | undefined;
 }
@@ -41,7 +42,7 @@ export class JournalKeeper implements DrainKeeper {
     this.refusal = undefined;
   }
 
-  async keep(records: DrainRecords, _key: string, { forMs, held, settled }: KeepWait): Promise<string | undefined> {
+  async keep(records: DrainRecords, _key: string | undefined, { forMs, held, settled }: KeepWait): Promise<string | undefined> {
     const problem = await this.append(records, this.now() + forMs, held);
     settled(problem === undefined);
     return problem;

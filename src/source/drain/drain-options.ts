@@ -18,13 +18,13 @@ export interface DrainOptions {
   readonly maxDecodedBytes?: number;
   /** Records of one body; the rest of it is rejected as one. Default 100,000. */
   readonly maxRecords?: number;
-  /** Bytes of bodies in memory over all requests; default 64 MiB. */
+  /** Bytes of bodies in memory over all requests; what does not fit waits. Default 64 MiB. */
   readonly maxInFlightBytes?: number;
   /** Time a body may take to arrive; default 10 s. */
   readonly bodyTimeoutMs?: number;
   /** Time a request waits for room; default 4 s, because Logplex waits 5 s for an answer. */
   readonly holdMs?: number;
-  /** Bytes a second of each drain token (user, or address, where there is none); no limit by default. */
+  /** Of each drain token (user, or address, where there is none), and a hundred times that of all tokens of one user; no limit by default. */
   readonly rate?: { readonly bytesPerSecond: number; readonly burstBytes: number };
   /** How long a Logplex batch is known by its Frame-Id; default 15 minutes. */
   readonly dedupeMs?: number;

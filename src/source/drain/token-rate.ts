@@ -24,3 +24,28 @@ export class TokenRate {
     return { taken, waitMs };
   }
 }
+
+/** Tokens that may be at their rate at once with one password, or from one address: more than an app's drain has, far fewer than can be made up. */
+const tokensAtOnce = 100;
+
+/**
+ * What the senders of a drain may bring: each token its rate, and whoever brings tokens a hundred times that over all of them. A token is what
+ * the sender says, so without the second a new one with each request would pass any rate.
+ */
+export class DrainRate {
+  private readonly tokens: TokenRate;
+  private readonly owners: TokenRate;
+
+  constructor({ bytesPerSecond, burstBytes }: { readonly bytesPerSecond: number; readonly burstBytes: number }) {
+    this.tokens = new TokenRate(bytesPerSecond, burstBytes);
+    this.owners = new TokenRate(tokensAtOnce * bytesPerSecond, tokensAtOnce * burstBytes);
+  }
+
+  /** As `TokenRate.take`. `owner`: who is known to send; `token`: which of its apps, as it says itself. */
+  take(owner: string, token: string, bytes: number, maxWaitMs: number, nowMs: number): ReturnType<TokenRate['take']> {
+    const own = this.tokens.take(`${owner} ${token}`, bytes, maxWaitMs, nowMs);
+    if (!own.taken) return own;
+    const all = this.owners.take(owner, bytes, maxWaitMs, nowMs);
+    return { taken: all.taken, waitMs: Math.max(own.waitMs, all.waitMs) };
+  }
+}

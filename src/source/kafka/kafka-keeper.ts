@@ -69,7 +69,7 @@ export class KafkaKeeper implements DrainKeeper {
     return this.#writer.open();
   }
 
-  keep(kept: DrainRecords, key: string, wait: KeepWait): Promise<string | undefined> {
+  keep(kept: DrainRecords, key: string | undefined, wait: KeepWait): Promise<string | undefined> {
     const records = kept instanceof RecordSlices ? kept.toRecords() : kept;
     if (records.length === 0) {
       wait.settled(true);
@@ -201,7 +201,7 @@ export class KafkaKeeper implements DrainKeeper {
   }
 }
 
-function messageOf({ value, timestampMs, headers }: JournalRecord, key: string, dataset: string): Message {
+function messageOf({ value, timestampMs, headers }: JournalRecord, key: string | undefined, dataset: string): Message {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
   const message = { key, value: bytes, timestamp: String(timestampMs), headers: { ...headers, [datasetHeader]: dataset } };
   if (bytes.length <= maxValueBytes) return message;

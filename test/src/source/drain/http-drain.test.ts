@@ -314,15 +314,6 @@ describe('clients that behave badly', () => {
     expect((await harness.handedIn(20)).sort()).toEqual(Array.from({ length: 20 }, (_, i) => line(`${i}`)).sort());
   });
 
-  test('more bytes at once than may be in memory are answered 503', async () => {
-    const harness = await start({ maxInFlightBytes: 1000 });
-    const waiting = await RawClient.open(harness.port);
-    await waiting.write(head('POST /drain/logplex HTTP/1.1', harness.headers(5000)));
-    await waiting.write(Buffer.alloc(2000));
-    expect((await waiting.answer())?.status).toBe(503);
-    expect((await harness.post(frame(line('room again')))).status).toBe(200);
-  });
-
   test('a connection stays open between batches for longer than its requests may take', async () => {
     const harness = await start({}, { headersTimeoutMs: 50, requestTimeoutMs: 100 });
     expect(harness.app.server.keepAliveTimeout).toBeGreaterThan(165_000);
@@ -559,6 +550,30 @@ describe('back-pressure', () => {
     expect((await harness.post(body, { 'Logplex-Drain-Token': 'd.a' })).status).toBe(429);
     expect((await harness.post(body, { 'Logplex-Drain-Token': 'd.b' })).status).toBe(200);
     expect(harness.drain.counters.requests).toMatchObject({ accepted: 2, rate_limited: 1 });
+  });
+
+  test('a new token with each request passes no rate: all of one password have a hundred times it together', async () => {
+    const harness = await start({ rate: { bytesPerSecond: 1, burstBytes: 3 }, holdMs: 10, credentials: ['app:s3cret', 'other:s3cret'] });
+    const body = frame(line('x'.repeat(240)));
+    const send = async (headers: Record<string, string>) => (await harness.post(body, headers)).status;
+    expect([await send({ 'Logplex-Drain-Token': 'd.a' }), await send({ 'Logplex-Drain-Token': 'd.b' })]).toEqual([200, 200]);
+    expect(await send({ 'Logplex-Drain-Token': 'd.c' })).toBe(429);
+    // However the same user and password are written.
+    expect(await send({ 'Logplex-Drain-Token': 'd.d', Authorization: `bAsIc ${basic(password).slice(6)}== ` })).toBe(429);
+    expect(await send({ 'Logplex-Drain-Token': 'd.a', Authorization: basic('other:s3cret') })).toBe(200);
+  });
+
+  test('a Logplex token means nothing to the rate of another kind of drain, nor a password where there is none', async () => {
+    const rate = { bytesPerSecond: 1, burstBytes: 100 };
+    const body = `{"a":"${'x'.repeat(200)}"}`;
+    const json = { 'Content-Type': 'application/json' };
+    const known = await start({ path: '/drain/json', rate, holdMs: 10 });
+    const open = await start({ path: '/drain/json', rate, holdMs: 10, credentials: [] });
+    for (const harness of [known, open]) {
+      expect((await harness.post(body, { ...json, 'Logplex-Drain-Token': 'd.a' })).status).toBe(200);
+      expect((await harness.post(body, { ...json, 'Logplex-Drain-Token': 'd.b' })).status).toBe(429);
+    }
+    expect((await open.post(body, { ...json, Authorization: basic('anybody:else') })).status).toBe(429);
   });
 
   test('after a stop nothing more is handed in, but requests are kept for the next start until the server is closed', async () => {
