@@ -2,6 +2,9 @@
 import type { ConfigFields } from '../schemas/config.ts';
 import type { Fault } from '../schemas/issues.ts';
 
+/** Paths of the server itself (`src/http`), which a drain cannot have. */
+const serverPaths = new Set(['/live', '/healthz', '/metrics', '/version']);
+
 /** What one part asks of another. */
 export function faultsBetween(fields: ConfigFields): Fault[] {
   const faults: Fault[] = [];
@@ -30,6 +33,10 @@ export function faultsBetween(fields: ConfigFields): Fault[] {
       });
     }
     drains.set(drain.path, index);
+    if (serverPaths.has(drain.path)) {
+      const text = `expected a path that the server does not answer itself (${[...serverPaths].join(', ')}), found ${drain.path}`;
+      faults.push({ path: [...path, 'drain', 'path'], text: `${text}; take one such as /drain${drain.path}` });
+    }
     if (open && drain.credentials === undefined) faults.push({ path: [...path, 'drain', 'credentials'], text: openDrain });
   }
   faults.push(...lokiGroupsShared(fields));

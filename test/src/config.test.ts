@@ -263,6 +263,11 @@ const mistakes: readonly (readonly [text: string, ...said: string[]])[] = [
   ['sources: [{ drain: { path: drain } }]', 'path: expected a path like /drain/logplex'],
   ['sources: [{ drain: { path: /a/../b } }]', 'path: expected a path like /drain/logplex'],
   ['sources: [{ drain: {} }, { drain: {} }]', 'sources[1].drain.path: expected a path of its own, found that of sources[0] again'],
+  [
+    'sources: [{ drain: { path: /drain } }, { drain: { path: /live } }]',
+    'sources[1].drain.path: expected a path that the server does not answer itself (/live, /healthz, /metrics, /version), found /live; take one such as /drain/live',
+  ],
+  ...['/healthz', '/metrics', '/version'].map((path) => [`sources: [{ drain: { path: ${path} } }]`, `found ${path}; take one`]),
   ['sinks: [{ kafka: { topic: x } }]', 'sinks[0].kafka: expected brokers'],
   ['deadLetter: { kafka: x }', 'deadLetter.kafka: expected brokers'],
   ['deadLetter: { file: x, kafka: y }', 'deadLetter: expected exactly one place'],
