@@ -225,6 +225,46 @@ const attacks: readonly Attack[] = [
     { too_large: 12 },
   ],
   [
+    'gzip of shapes that cost many times their bytes',
+    async () => {
+      const mib = 1024 ** 2;
+      const of = (unit: string) => unit.repeat((38 * mib) / unit.length);
+      const requests = [
+        ['/drain/json', '{\n', of('\n')],
+        ['/drain/json', '{"a', of('\n')],
+        ['/v1/logs', '{"resourceLogs":[{"scopeLogs":[{"logRecords":[0', `${of(',0')}]}]}]}`],
+        ['/v1/logs', '{"resourceLogs":[{}', `${of(',{}')}]}`],
+        ['/v1/logs', '{"resourceLogs":', of('[')],
+      ].map(([path, start, rest]) => {
+        const body = gzipSync(start + rest);
+        const headers = { ...logplex(body.length), 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' };
+        return whole(`POST ${path} HTTP/1.1`, headers, body);
+      });
+      const answers = Promise.all(requests.map(statusOf));
+      let longestMs = 0;
+      for (let over = false; !over; ) {
+        const startMs = performance.now();
+        expect(await statusOf(head('GET /live HTTP/1.1', {}))).toBe(200);
+        longestMs = Math.max(longestMs, performance.now() - startMs);
+        over = await Promise.race([answers.then(() => true), new Promise<false>((resolve) => setTimeout(resolve, 20, false))]);
+      }
+      expect(await answers).toEqual([200, 200, 413, 413, 413]);
+      // Some 200 on a quiet machine. Each of them was minutes.
+      expect(longestMs).toBeLessThan(5000);
+    },
+    { accepted: 2, too_large: 3 },
+  ],
+  [
+    'lengths that all end in one run of line ends: kept as what they are',
+    async () => {
+      const body = Buffer.from(`${'99999 <1>1 \n'.repeat(40_000)}${'\n'.repeat(500_000)}x`);
+      expect(await statusOf(whole(post, logplex(body.length), body))).toBe(200);
+      const heads = Array.from({ length: 39_999 }, () => '99999 <1>1 \n');
+      taken.push(...heads, `99999 <1>1 \n${'\n'.repeat(500_000)}x`);
+    },
+    { accepted: 1 },
+  ],
+  [
     'gzip that is cut short: kept as it came, or told where the sender listens',
     async () => {
       const cut = gzipSync(good).subarray(0, 30);
