@@ -26,6 +26,8 @@ export class OtlpError extends Error {
 export type Fields = Record<string, unknown>;
 /** Attribute values nest; nothing real nests as deep as this. */
 export const maxDepth = 32;
+/** Attributes of one log record or resource, or fields of one map. SDKs stop at 128; an object of a million keys takes ten times their bytes. */
+const maxAttributes = 10_000;
 /**
  * Values, lists and objects of one request. The small ones cost many times their bytes (`{},` in JSON 19 times), so a body's bytes do not
  * bound what it becomes. Ten thousand log records of fifty attributes have as many: a collector's batch has 8,192 records, an SDK's 512.
@@ -84,7 +86,7 @@ function recordOf(logRecord: unknown, resource: Fields, scope: Fields): Buffer |
   const attributes = attributesOf(logRecord.attributes);
   const body = bodyOf(logRecord.body);
   // Before the resource is copied, which may be long: a log record that is refused costs its own bytes only.
-  if (attributes === undefined || body === undefined) return tooDeep;
+  if (attributes === undefined || body === undefined) return tooMuch;
   const fields: Fields = Object.assign(Object.create(null), resource);
   if (text(scope.name) !== undefined) fields['otel.scope.name'] = scope.name;
   Object.assign(fields, attributes, body);
@@ -100,10 +102,10 @@ function recordOf(logRecord: unknown, resource: Fields, scope: Fields): Buffer |
   return Buffer.from(JSON.stringify(fields));
 }
 
-const tooDeep = `a value nests deeper than ${maxDepth}`;
+const tooMuch = `a value nests deeper than ${maxDepth}, or has more than ${maxAttributes} attributes`;
 const nothing: Fields = {};
 
-/** A text is the message; a map's fields are the event's, as an application that logs objects means them. Undefined: nests too deep. */
+/** A text is the message; a map's fields are the event's, as an application that logs objects means them. Undefined: nests too deep, or has too many fields. */
 function bodyOf(body: unknown): Fields | undefined {
   if (!isObject(body)) return nothing;
   if (isObject(body.kvlistValue)) return attributesOf(body.kvlistValue.values);
@@ -113,14 +115,14 @@ function bodyOf(body: unknown): Fields | undefined {
   return { message: typeof value === 'object' ? JSON.stringify(value) : String(value) };
 }
 
-/** The attributes of a resource. Throws an `OtlpError` where they nest too deep: all records would have them. */
+/** The attributes of a resource. Throws an `OtlpError` where they nest too deep or are too many: all records would have them. */
 export function resourceOf(attributes: unknown): Fields {
   const fields = attributesOf(attributes);
-  if (fields === undefined) throw new OtlpError(`resource.attributes: ${tooDeep}`);
+  if (fields === undefined) throw new OtlpError(`resource.attributes: ${tooMuch}`);
   return fields;
 }
 
-/** Undefined: a value nests too deep. */
+/** Undefined: a value nests too deep, or they are too many. */
 function attributesOf(attributes: unknown): Fields | undefined {
   return keyValues(attributes, 0);
 }
@@ -129,6 +131,7 @@ function keyValues(pairs: unknown, depth: number): Fields | undefined {
   // No prototype: an attribute may be called `__proto__`.
   const fields: Fields = Object.create(null);
   if (!Array.isArray(pairs)) return fields;
+  if (pairs.length > maxAttributes) return undefined;
   for (const pair of pairs) {
     if (!isObject(pair) || typeof pair.key !== 'string' || pair.key === '') continue;
     const value = plainValue(pair.value, depth);
@@ -139,7 +142,7 @@ function keyValues(pairs: unknown, depth: number): Fields | undefined {
 }
 
 /**
- * An AnyValue as plain JSON; an integer past 2^53 stays text, so that it stays itself. Undefined: it nests too deep. That is no exception,
+ * An AnyValue as plain JSON; an integer past 2^53 stays text, so that it stays itself. Undefined: it nests too deep, or is too large. That is no exception,
  * which would cost far more than the value: a request may hold a hundred thousand of them.
  */
 function plainValue(value: unknown, depth: number): unknown {

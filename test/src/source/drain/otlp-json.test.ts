@@ -155,13 +155,21 @@ describe('an OTLP request', () => {
   test('does not copy a long resource for each record it refuses', () => {
     let deep: unknown = { stringValue: 'x' };
     for (let i = 0; i < 35; i++) deep = { arrayValue: { values: [deep] } };
-    const attributes = Array.from({ length: 50_000 }, (_, i) => ({ key: `k${i}`, value: {} }));
-    const logRecords = Array.from({ length: 1000 }, () => ({ body: deep }));
+    const attributes = Array.from({ length: 10_000 }, (_, i) => ({ key: `k${i}`, value: {} }));
+    const logRecords = Array.from({ length: 10_000 }, () => ({ body: deep }));
     const body = Buffer.from(JSON.stringify({ resourceLogs: [{ resource: { attributes }, scopeLogs: [{ logRecords }] }] }));
     const started = performance.now();
-    expect(otlpRecords(body, upTo(10_000)).rejected).toBe(1000);
-    // Some 100 ms; a thousand copies take a minute.
+    expect(otlpRecords(body, upTo(10_000)).rejected).toBe(10_000);
+    // Some 200 ms; ten thousand copies take a minute.
     expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test('refuses a log record of more attributes than any has', () => {
+    const attributes = Array.from({ length: 10_001 }, (_, i) => ({ key: `k${i}`, value: {} }));
+    const body = (count: number) =>
+      Buffer.from(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: [{ attributes: attributes.slice(0, count) }] }] }] }));
+    expect(otlpRecords(body(10_000), upTo(10))).toMatchObject({ rejected: 0 });
+    expect(otlpRecords(body(10_001), upTo(10))).toMatchObject({ rejected: 1, problem: expect.stringContaining('10000 attributes') });
   });
 
   test('of millions of values is refused before it is parsed: they become many times their bytes', () => {

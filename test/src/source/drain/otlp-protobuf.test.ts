@@ -92,7 +92,11 @@ describe('an OTLP request in protobuf', () => {
     let deep: Buffer = text(1, 'x');
     for (let i = 0; i < 40; i++) deep = message(5, bytes(1, deep));
     const { records, rejected, problem } = otlpProtobufRecords(request(attribute('deep', deep), text(12, 'flat')), upTo(1000));
-    expect([records.map(String), rejected, problem]).toEqual([['{"event.name":"flat"}'], 1, 'a value nests deeper than 32']);
+    expect([records.map(String), rejected, problem]).toEqual([
+      ['{"event.name":"flat"}'],
+      1,
+      expect.stringContaining('a value nests deeper than 32'),
+    ]);
     let hostile: Buffer = text(1, 'x');
     for (let i = 0; i < 20_000; i++) hostile = message(5, bytes(1, hostile));
     expect(otlpProtobufRecords(request(attribute('deep', hostile)), upTo(1000)).rejected).toBe(1);
@@ -110,7 +114,7 @@ describe('an OTLP request in protobuf', () => {
     let deep: Buffer = text(1, 'x');
     for (let i = 0; i < 35; i++) deep = message(5, bytes(1, deep));
     const { records, rejected, problem } = otlpProtobufRecords(request(...Array(3).fill(attribute('deep', deep)), text(12, 'e')), upTo(3));
-    expect([records, rejected, problem]).toEqual([[], 4, 'a value nests deeper than 32']);
+    expect([records, rejected, problem]).toEqual([[], 4, expect.stringContaining('a value nests deeper than 32')]);
   });
 
   test('of millions of fields is refused: they become many times their bytes', () => {
