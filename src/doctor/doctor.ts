@@ -1,5 +1,4 @@
 /** `streamgauge doctor`: tries every edge the config names, the way a run would use it, and says what to do about what fails. */
-import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { type Logger, pino } from 'pino';
 import type { Rule } from '../../processors/rule.ts';
@@ -13,6 +12,7 @@ import type { Check } from './check.ts';
 import { clockRemarks } from './clock.ts';
 import { canWrite, filesAreThere, stateFolder } from './disk.ts';
 import { drainRemarks } from './drain.ts';
+import { canListen } from './http.ts';
 import { kafkaChecks } from './kafka.ts';
 import { longestReach, writtenRemarks } from './topic-remarks.ts';
 
@@ -107,14 +107,4 @@ async function lokiAnswers(config: LokiSinkConfig, log: Logger): Promise<readonl
   } finally {
     await writer.close();
   }
-}
-
-function canListen(host: string, port: number): Promise<readonly string[]> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(new Error(error.code === 'EADDRINUSE' ? 'another program has the port; choose one with http.listen' : error.message)),
-    );
-    server.listen(port, host, () => server.close(() => resolve([])));
-  });
 }

@@ -143,6 +143,21 @@ describe('doctor', () => {
     expect(code).toBe(0);
   });
 
+  test('beside the process that runs it finds all well, and says who has the port', { timeout: 60_000 }, async () => {
+    const port = await freePort();
+    const cwd = await folderWith(
+      `http: { listen: "0.0.0.0:${port}" }\nsources:\n  - drain: { path: /drain/json, dataset: app, credentials: [] }\n`,
+    );
+    const run = Command.start(['run'], { cwd });
+    await run.address();
+    expect((await fetch(`http://127.0.0.1:${port}/drain/json`, { method: 'POST', body: '{"n":1}' })).status).toBe(200);
+    const { code, stdout } = await command(['doctor'], { cwd });
+    expect(stdout).not.toMatch(/^FAIL/m);
+    expect(stdout).toContain(`note http 0.0.0.0:${port}: this is streamgauge ${packageJson.version}, running; if it was`);
+    expect(code).toBe(0);
+    expect(await run.stop()).toMatchObject({ code: 0 });
+  });
+
   test('names every edge that fails with what to try; nothing of the config can deceive the terminal', { timeout: 60_000 }, async () => {
     const cwd = await folderWith(
       [

@@ -2,7 +2,8 @@ import { createServer } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 async function listening(): Promise<{ port: number; close: () => Promise<void> }> {
-  const server = createServer();
+  // It hears whoever connects out, so that they can leave, and says nothing.
+  const server = createServer((socket) => void socket.on('error', () => {}).resume());
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error(`no port in ${String(address)}`);
