@@ -85,6 +85,7 @@ export interface RebuildIntake {
 export interface RebuildStart {
   /** All topics of the source: what was known of others of their partitions is forgotten. */
   readonly topics: readonly string[];
+  /** As that of a loss. */
   readonly dataset: string;
   /** `whole`: from the partition's very first record. */
   readonly partitions: readonly { readonly key: string; readonly whole: boolean }[];

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { datasetHeader, isDatasetName } from '../../../processors/decode/dataset-header.ts';
 import { rejectHeader } from '../../../processors/decode/reject-header.ts';
 import { Pipeline } from '../../../processors/pipeline.ts';
-import type { RecordBatch } from '../../../processors/record.ts';
+import { anyDataset, type RecordBatch } from '../../../processors/record.ts';
 import { ruleOf } from '../../support/rules.ts';
 import { decodeOne } from './decode-lines.ts';
 
@@ -66,6 +66,20 @@ function silentAfter(...between: RecordBatch['records'][number][]): string[] {
   const findings = pipeline.process({ topic: 'logs', partition: 0, dataset: 'app', format: 'json', records });
   return [...new Set([...findings, ...pipeline.finish()].map(({ rule }) => rule))].sort();
 }
+
+test('what a topic lost may be of any dataset that its records have', () => {
+  const event = (second: number, offset: number): RecordBatch => ({
+    ...{ topic: 'logs', partition: 0, dataset: 'app', format: 'json' },
+    records: [{ value: Buffer.from(`{"time":${baseMs + second * 1000}}`), offset, timestampMs: Number.NaN, ...named('heroku') }],
+  });
+  const silent = (dataset: string) => {
+    const pipeline = new Pipeline([silence('heroku')]);
+    pipeline.process(event(0, 0));
+    pipeline.loss('logs/0', dataset, 'expired', 5);
+    return pipeline.process(event(200, 6)).length > 0;
+  };
+  expect([silent('app'), silent(anyDataset)]).toEqual([true, false]);
+});
 
 test('what could not be decoded is missing in the dataset of its drain; of two datasets, in any', () => {
   const garbage = (dataset: string) => ({ value: Buffer.from('{"x'), offset: 0, timestampMs: Number.NaN, ...named(dataset) });
