@@ -11,6 +11,7 @@ import { builtCommand } from '../support/build.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
 import { outOf } from '../torture/compare.ts';
+import { kills } from '../torture/kills.ts';
 import { Plant } from '../torture/plant.ts';
 import { between, lineOf, reportOf } from '../torture/scenario.ts';
 
@@ -40,6 +41,13 @@ if (unavailable) console.log(`skipped: ${unavailable}`);
 
 const best = kafkaDrivers[kafkaDrivers.length - 1];
 const seed = Number(process.env.TORTURE_SEED ?? Date.now() % 1_000_000);
+
+const stateInTopic = { driver: best, kills: 2, stateInTopic: true } as const;
+
+/** Lives of these lengths: the second is past a checkpoint, which comes every 5 s. */
+function nextOf(...lives: number[]): () => number {
+  return () => lives.shift() ?? 1_000;
+}
 
 let broker: KafkaBroker;
 
@@ -89,6 +97,13 @@ describe.skipIf(unavailable)('nothing is lost and nothing doubled', () => {
       });
     },
   );
+
+  test('when the process is killed twice, with its state in a topic', { timeout: 60_000 }, async () => {
+    const report = await kills({ broker, random: randomOf(seed), print: console.log }, { ...stateInTopic, lifeMs: nextOf(1_200, 5_600) });
+    console.log(lineOf(report));
+    expect(report.wrong).toEqual([]);
+    expect(report.kills).toBe(2);
+  });
 
   describe.each(kafkaDrivers)('over %s', (driver) => {
     async function setUp() {

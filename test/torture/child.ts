@@ -31,6 +31,8 @@ export class Child {
   said = '';
   /** On standard output. */
   out = '';
+  /** By `end('SIGKILL')`. */
+  killed = false;
   readonly #child: ChildProcess;
   #over = false;
   readonly #waiting = new Set<() => void>();
@@ -86,6 +88,7 @@ export class Child {
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<ChildEnd> {
     if (!this.#over) this.#child.kill(signal);
+    if (!this.#over && signal === 'SIGKILL') this.killed = true;
     return this.ended;
   }
 

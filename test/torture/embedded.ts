@@ -70,6 +70,8 @@ class Sender {
   }
 }
 
+const over = 'drain and file';
+
 /** What is there twice must not count twice: numbers of records are counted, not records. */
 const distinctRule = rule.replace('measure: count', 'measure: { distinct: n }').replace('lateness: 0s', 'lateness: 20s');
 
@@ -79,18 +81,24 @@ export async function embedded({ random, print }: Torture, { kills, fullDisks }:
   const port = await freePort();
   const load = new Load();
   const sender = new Sender(`http://127.0.0.1:${port}/drain/json`, load);
+  const children: Child[] = [];
+  const start = () => {
+    const child = new Child(['run'], cwd);
+    children.push(child);
+    return child;
+  };
   let faults = 0;
   try {
     await writeRule(join(cwd, 'rules'), distinctRule);
     await writeFile(join(cwd, 'streamgauge.yaml'), configOf(port, disk === undefined ? './data' : join(disk.path, 'data')));
     sender.start();
-    let child = new Child(['run'], cwd);
+    let child = start();
     for (let kill = 0; kill < kills; kill++) {
       await sleep(random() < 0.8 ? between(random, 100, 1_500) : between(random, 5_000, 7_000));
       if (child.isOver) throw new Error(`it ended by itself:\n${child.said.slice(-3000)}`);
       await child.end('SIGKILL');
       faults++;
-      child = new Child(['run'], cwd);
+      child = start();
     }
     for (let i = 0; disk !== undefined && i < fullDisks; i++) {
       await sleep(between(random, 1_000, 4_000));
@@ -101,11 +109,11 @@ export async function embedded({ random, print }: Torture, { kills, fullDisks }:
       if (child.isOver || i % 3 === 2) {
         await child.end('SIGKILL');
         await disk.empty();
-        child = new Child(['run'], cwd);
+        child = start();
       } else await disk.empty();
       print('  disk of journal and state full, and room again');
     }
-    if (child.isOver) child = new Child(['run'], cwd);
+    if (child.isOver) child = start();
     await sender.stop();
     for (const record of load.last()) await sender.post([record]);
     await emptied(child, port);
@@ -117,7 +125,9 @@ export async function embedded({ random, print }: Torture, { kills, fullDisks }:
       `${sender.resent} requests were sent again`,
       ...(disk === undefined && fullDisks > 0 ? ['no small disk here: not filled'] : []),
     ];
-    return { name: 'drain and file', faults, records: load.made, comparison, offsetChecks: 0, wrong: differences(comparison), notes };
+    const wrong = differences(comparison);
+    const killed = children.filter((one) => one.killed).length;
+    return { name: over, over, faults, kills: killed, records: load.made, comparison, offsetChecks: 0, wrong, notes };
   } finally {
     await sender.stop().catch(() => undefined);
     await rm(cwd, { recursive: true, force: true });

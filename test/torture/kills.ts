@@ -14,10 +14,14 @@ export interface KillOptions {
   readonly driver: KafkaDriver;
   readonly kills: number;
   readonly lifeMs?: (random: () => number) => number;
+  /** The broker is told that a killed member is gone; else the next one waits for its session, where it does not come under the same name. */
+  readonly dismissed?: boolean;
+  readonly stateInTopic?: boolean;
 }
 
 export async function kills({ broker, random, print }: Torture, options: KillOptions): Promise<Report> {
-  const plant = await Plant.make({ broker, driver: options.driver });
+  const { driver, dismissed = false, stateInTopic = false } = options;
+  const plant = await Plant.make({ broker, driver, stateInTopic });
   try {
     plant.startFeed();
     for (let kill = 1; kill <= options.kills; kill++) {
@@ -26,10 +30,12 @@ export async function kills({ broker, random, print }: Torture, options: KillOpt
       const { signal, code } = await child.end('SIGKILL');
       if (signal !== 'SIGKILL') throw new Error(`ended by itself with ${code}:\n${child.said.slice(-3000)}`);
       await plant.checkOffsets();
+      if (dismissed) await plant.dismiss();
       if (kill % 10 === 0) print(`  ${kill} kills, ${plant.load.made} records written`);
     }
     await plant.drain(plant.start());
-    return await reportOf(`kill -9 (${options.driver})`, plant, options.kills);
+    const details = [driver, ...(stateInTopic ? ['state in a topic'] : []), ...(dismissed ? ['sessions ended by the broker'] : [])];
+    return await reportOf(`kill -9 (${details.join(', ')})`, plant, options.kills);
   } finally {
     await plant.dispose();
   }

@@ -54,8 +54,8 @@ export async function lokiAway({ broker, print }: Torture, { driver, awayMs }: L
     const shipped = async (): Promise<Out[]> => {
       const lines = await loki.query('{job="findings"}', startMs - 3_600_000, Date.now());
       return lines.map(({ line }) => {
-        const { finding_id: finding, activity, sequence, rule } = JSON.parse(line);
-        return { finding, activity: names[activity] ?? activity, sequence, rule };
+        const { finding_id: finding, activity, sequence, rule, value, degraded } = JSON.parse(line);
+        return { finding, activity: names[activity] ?? activity, sequence, rule, value, degraded };
       });
     };
     while (new Set((await shipped()).map(key)).size < expected.length && performance.now() - beganMs < shippedWithinMs) await sleep(1_000);

@@ -15,6 +15,7 @@ import type { KafkaBroker } from '../support/kafka-broker.ts';
 import { writeRule } from '../support/many-requests.ts';
 import { Child } from './child.ts';
 import { type Comparison, compare, type Out, outOf } from './compare.ts';
+import { dismissMembers } from './dismiss.ts';
 import { Load, partitions, rule } from './load.ts';
 
 export interface PlantOptions {
@@ -33,6 +34,10 @@ export interface PlantOptions {
   readonly idle?: string;
   /** Default: that of `load.ts`. */
   readonly rule?: string;
+  /** Checkpoints are kept in a topic. */
+  readonly stateInTopic?: boolean;
+  /** What is done to it may degrade windows. */
+  readonly mayDegrade?: boolean;
 }
 
 const feedEveryMs = 50;
@@ -50,6 +55,7 @@ export class Plant {
   #disposed = false;
   /** How often committed offsets were held against the checkpoint. */
   offsetChecks = 0;
+  readonly #children: Child[] = [];
   /** Commits that were ahead of it, or behind it at the end. */
   readonly ahead: string[] = [];
 
@@ -73,14 +79,37 @@ export class Plant {
   static async make(options: PlantOptions): Promise<Plant> {
     const plant = new Plant(await mkdtemp(join(tmpdir(), 'streamgauge-torture-')), options);
     await options.broker.createTopics({ topic: plant.topic, partitions }, { topic: plant.findings, partitions: 2 });
+    if (options.stateInTopic) await options.broker.createTopics({ topic: plant.#stateTopic, config: { 'cleanup.policy': 'compact' } });
     await writeRule(join(plant.cwd, 'rules'), options.rule ?? rule);
-    await writeFile(join(plant.cwd, 'streamgauge.yaml'), plant.#config());
+    await plant.configure();
     await plant.#producer.connect();
     return plant;
   }
 
-  #config(): string {
-    const { broker, driver, config = [], sinks = [], stateDir = './data', idle = '7d' } = this.#options;
+  get driver(): KafkaDriver {
+    return this.#options.driver;
+  }
+
+  get mayDegrade(): boolean {
+    return this.#options.mayDegrade ?? false;
+  }
+
+  /** How many processes were killed. */
+  get kills(): number {
+    return this.#children.filter(({ killed }) => killed).length;
+  }
+
+  get #stateTopic(): string {
+    return `state-${this.group}`;
+  }
+
+  /** For those that are started from now on. `sinks`: others than at first, in YAML's flow form. */
+  async configure(sinks = this.#options.sinks ?? []): Promise<void> {
+    await writeFile(join(this.cwd, 'streamgauge.yaml'), this.#config(sinks));
+  }
+
+  #config(sinks: readonly string[]): string {
+    const { broker, driver, config = [], stateDir = './data', idle = '7d', stateInTopic } = this.#options;
     const [address] = broker.brokers;
     // A member that comes back under its own name need not wait for the session of the one that was killed.
     const member = driver === 'rdkafka' ? ', instanceId: torture' : '';
@@ -90,7 +119,7 @@ export class Plant {
       'http: { listen: "127.0.0.1:0" }',
       `sources: [{ kafka: ${source} }]`,
       `sinks: [${[`{ kafka: { topic: ${this.findings}, driver: ${driver} } }`, ...sinks].join(', ')}]`,
-      `state: { dir: ${stateDir} }`,
+      `state: { dir: ${stateDir}${stateInTopic ? `, kafka: { topic: ${this.#stateTopic}, driver: ${driver} }` : ''} }`,
       `time: { idle: ${idle} }`,
       ...config,
       '',
@@ -98,7 +127,14 @@ export class Plant {
   }
 
   start(env?: Readonly<Record<string, string>>): Child {
-    return new Child(['run'], this.cwd, env);
+    const child = new Child(['run'], this.cwd, env);
+    this.#children.push(child);
+    return child;
+  }
+
+  /** The broker forgets a member that was killed, as it would at the end of its session (30 s). */
+  async dismiss(): Promise<void> {
+    await insist(() => dismissMembers(this.#options.broker.brokers, this.group));
   }
 
   /** Load from now on, until `stopFeed`; through outages of the broker. */
@@ -147,7 +183,9 @@ export class Plant {
   async checkOffsets(): Promise<void> {
     const committed = await this.committed();
     const config = await loadConfig(join(this.cwd, 'streamgauge.yaml'), {});
-    const positions = (await checkpointsOf(config, pino({ level: 'silent' })).load())?.positions ?? {};
+    const checkpoints = checkpointsOf(config, pino({ level: 'silent' }));
+    const positions = (await checkpoints.load())?.positions ?? {};
+    await checkpoints.close?.();
     this.offsetChecks++;
     for (const [partition, offset] of committed.entries()) {
       const covered = positions[partitionKey(this.topic, partition)] ?? 0;

@@ -14,6 +14,10 @@ export interface Report {
   readonly name: string;
   /** Faults done. */
   readonly faults: number;
+  /** How many of them were kill -9 of the process. */
+  readonly kills: number;
+  /** Kafka client, or what was there in place of Kafka. */
+  readonly over: string;
   /** Records read by the undisturbed run. */
   readonly records: number;
   readonly comparison: Comparison;
@@ -28,14 +32,16 @@ const shown = 5;
 /** Compares what is on the topic, and says what is wrong. */
 export async function reportOf(name: string, plant: Plant, faults: number, notes: readonly string[] = []): Promise<Report> {
   const comparison = await plant.compare();
-  const wrong = [...plant.ahead, ...differences(comparison)];
-  return { name, faults, records: plant.load.made, comparison, offsetChecks: plant.offsetChecks, wrong, notes };
+  const wrong = [...plant.ahead, ...differences(comparison, plant.mayDegrade)];
+  const { kills, driver: over, load, offsetChecks } = plant;
+  return { name, faults, kills, over, records: load.made, comparison, offsetChecks, wrong, notes };
 }
 
-export function differences({ missing, extra, doubled, expected }: Comparison): string[] {
+/** @param mayDegrade the fault is one that findings may say of themselves; such a one is compared but for its value. */
+export function differences({ missing, extra, doubled, changed, degraded, expected }: Comparison, mayDegrade = false): string[] {
   const wrong: string[] = [];
   if (expected === 0) wrong.push('the undisturbed run found nothing');
-  for (const [what, list] of Object.entries({ missing, extra, doubled })) {
+  for (const [what, list] of Object.entries({ missing, extra, doubled, changed, degraded: mayDegrade ? [] : degraded })) {
     if (list.length > 0) wrong.push(`${list.length} ${what}: ${list.slice(0, shown).join(', ')}${list.length > shown ? ', …' : ''}`);
   }
   return wrong;
@@ -45,15 +51,15 @@ export function between(random: () => number, low: number, high: number): number
   return low + random() * (high - low);
 }
 
-export function lineOf({ name, faults, records, comparison, offsetChecks, wrong, notes }: Report): string {
-  const { expected, found, self, byActivity } = comparison;
+export function lineOf({ name, faults, kills, records, comparison, offsetChecks, wrong, notes }: Report): string {
+  const { expected, found, self, byActivity, values, degraded } = comparison;
   const kinds = Object.entries(byActivity)
     .map(([activity, count]) => `${count} ${activity}`)
     .join(', ');
   const verdict = wrong.length === 0 ? 'nothing lost, nothing doubled' : `WRONG: ${wrong.join('; ')}`;
   return [
-    `${name}: ${faults} faults, ${records} records; ${found} findings (${kinds}) against ${expected} of an undisturbed run, ${self} of its own;`,
-    `${offsetChecks} times commits against the checkpoint: ${verdict}`,
+    `${name}: ${faults} faults (${kills} kill -9), ${records} records; ${found} findings (${kinds}) against ${expected} of an undisturbed run,`,
+    `${values} values of them, ${degraded.length} degraded; ${self} of its own; ${offsetChecks} times commits against the checkpoint: ${verdict}`,
     ...notes.map((note) => `\n    ${note}`),
   ].join(' ');
 }

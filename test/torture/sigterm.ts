@@ -1,11 +1,15 @@
-/** SIGTERM in each stage: while it starts and restores, while it reads, while the broker is away, while a checkpoint is written. */
+/**
+ * SIGTERM in each stage: while it starts and restores, while it reads, while a checkpoint is written, while windows are made again, while
+ * Loki is away, while the broker is away.
+ */
 
 import { watch } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KafkaDriver } from '../../src/source/kafka/kafka-client.ts';
 import type { Child } from './child.ts';
+import { freePort } from './free-port.ts';
 import { Plant } from './plant.ts';
 import { between, type Report, reportOf, type Torture } from './scenario.ts';
 
@@ -14,12 +18,13 @@ const mayTakeMs = { there: 25_000, away: 40_000 };
 
 export interface SigtermOptions {
   readonly driver: KafkaDriver;
-  /** In each stage but the last two, of which there is a third as many. */
+  /** While it starts and reads; in each other stage a third as many. */
   readonly each: number;
 }
 
 export async function sigterms({ broker, random, print }: Torture, { driver, each }: SigtermOptions): Promise<Report> {
-  const plant = await Plant.make({ broker, driver });
+  // A window that reaches behind what was read again is degraded.
+  const plant = await Plant.make({ broker, driver, mayDegrade: true });
   const slowest: Record<string, number> = {};
   let faults = 0;
   const stop = async (stage: string, child: Child, codes: readonly (number | null)[], withinMs: number) => {
@@ -56,6 +61,30 @@ export async function sigterms({ broker, random, print }: Torture, { driver, eac
       await stop('saving', child, [0], mayTakeMs.there);
       await plant.checkOffsets();
     }
+    for (let i = 0; i < Math.ceil(each / 3); i++) {
+      // Of a group's commits without a state it makes windows; none of it is saved, so the offsets are ahead of what is there, as they were.
+      await rm(join(plant.cwd, 'data'), { recursive: true });
+      const child = plant.start();
+      await child.says(/windows are made again/);
+      await sleep(between(random, 0, 50));
+      await stop('making windows again', child, [0], mayTakeMs.there);
+    }
+    // Past a checkpoint of them (every 5 s).
+    const made = plant.start();
+    await made.says(/windows are made again/);
+    await sleep(7_000);
+    await stop('reading', made, [0], mayTakeMs.there);
+    await plant.checkOffsets();
+    // Nobody listens there.
+    await plant.configure([`{ loki: { url: "http://127.0.0.1:${await freePort()}" } }`]);
+    for (let i = 0; i < Math.ceil(each / 3); i++) {
+      const child = plant.start();
+      await child.says(/"running"/);
+      await sleep(between(random, 1_000, 4_000));
+      await stop('Loki away', child, [0], mayTakeMs.there);
+      await plant.checkOffsets();
+    }
+    await plant.configure();
     for (let i = 0; i < Math.ceil(each / 3); i++) {
       const child = plant.start();
       await child.says(/"running"/);
