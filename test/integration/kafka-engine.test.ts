@@ -90,13 +90,24 @@ async function replayed({ cwd, topic }: Setting): Promise<string[]> {
   expect(stderr).toMatch(/^6003 records, 6003 events/m);
   expect(code).toBe(0);
   return findingsOf(stdout)
-    .map(({ line }) => line)
+    .map(({ line }) => withoutTexts(line))
     .sort();
+}
+
+/** Of many findings that come at once not every sample is read, and how many come at once is a matter of batches. */
+function withoutTexts(line: string): string {
+  const finding = JSON.parse(line);
+  for (const sample of finding.unmapped.samples) {
+    expect(sample.text ?? sample.unreadable).toMatch(/^(\{"time":|not read: \d+ records were wanted at once)/);
+    sample.text = undefined;
+    sample.unreadable = undefined;
+  }
+  return JSON.stringify(finding);
 }
 
 /** Of what went out only what rules found: an outage is a finding of its own, with the clock in it. */
 function written({ out }: Setting): string[] {
-  const lines = out.map(({ value }) => value).filter((line) => !line.includes('"rule":"streamgauge.'));
+  const lines = out.filter(({ value }) => !value.includes('"rule":"streamgauge.')).map(({ value }) => withoutTexts(value));
   return [...new Set(lines)].sort();
 }
 
@@ -128,7 +139,7 @@ async function expectCommitWithinCheckpoint(setting: Setting): Promise<number> {
 }
 
 describe.skipIf(unavailable)('run between two topics', () => {
-  test('writes what a replay finds, byte for byte, with keys and headers, and commits all of it when it stops', {
+  test('writes what a replay finds, to the byte but for texts of samples, with keys and headers, and commits all of it when it stops', {
     timeout: 120_000,
   }, async () => {
     const setting = await setUp();
@@ -140,7 +151,7 @@ describe.skipIf(unavailable)('run between two topics', () => {
     await expect.poll(() => setting.out.length, patience).toBe(expected.length);
     expect(await (await fetch(`${await run.address()}/version`)).json()).toMatchObject({ driver: kafkaDrivers.at(-1) });
     expect(await run.stop()).toMatchObject({ code: 0, signal: null, stdout: '' });
-    expect(setting.out.map(({ value }) => value).sort()).toEqual(expected);
+    expect(setting.out.map(({ value }) => withoutTexts(value)).sort()).toEqual(expected);
     for (const { key, value, headers } of setting.out) {
       const { finding_info, metadata } = JSON.parse(value);
       expect(key).toBe(finding_info.uid);
@@ -209,7 +220,7 @@ describe.skipIf(unavailable)('run between two topics', () => {
     },
   );
 
-  test('goes on from a checkpoint of its own cluster only, whatever its group is called; from one that does not say, as before', {
+  test('goes on from a checkpoint of its own cluster only, and from one that does not say', {
     timeout: 60_000,
   }, async () => {
     const setting = await setUp();
@@ -240,12 +251,6 @@ describe.skipIf(unavailable)('run between two topics', () => {
     await produce(broker.brokers, setting.topic, traffic().slice(300, 600));
     await expect.poll(() => expectCommitWithinCheckpoint(setting), patience).toBe(600);
     expect(await unsaid.stop()).toMatchObject({ code: 0 });
-    const config = await readFile(file, 'utf8');
-    await writeFile(file, config.replace(`group: ${setting.group}`, `group: ${setting.group}-renamed`));
-    const renamed = Command.start(['run'], { cwd: setting.cwd });
-    await renamed.says(/restored from the checkpoint/);
-    expect(await renamed.stop()).toMatchObject({ code: 0 });
-    expect(renamed.stderr).toMatch(/taken under the group group-\w+, this is group-\w+-renamed: going on where the checkpoint stands/);
   });
 
   test('doctor finds topics, rights and retention as they are', { timeout: 60_000 }, async () => {
