@@ -3,10 +3,13 @@
  * Dockerfile, to the files it mounts and to itself.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { Pipeline } from '../../processors/pipeline.ts';
+import { check } from '../../src/check.ts';
 import { parseConfig } from '../../src/config.ts';
 import { engineDefaults } from '../../src/engine-parts.ts';
 import { loadRules } from '../../src/rules.ts';
@@ -111,7 +114,9 @@ test('the config it mounts fits the services: broker, topics, Loki, state, port,
   for (const topic of [...source.topics, drain.to.topic, sink.topic, config.deadLetter.topic])
     expect(topics.command.join('\n')).toContain(`--topic ${topic} `);
   const target = /CMD \["run", "-c", "(.+)"\]/.exec(dockerfile)?.[1] ?? '';
-  expect(mountedAt(streamgauge, target)).toBe(configPath);
+  // Its folder: a file by itself would stay the old one once an editor has put another in its place.
+  expect(mountedAt(streamgauge, dirname(target))).toBe(dirname(configPath));
+  expect(basename(configPath)).toBe(basename(target));
   expect(written(streamgauge)).toEqual([config.state.dir]);
   expect(dockerfile).toContain(`VOLUME ${config.state.dir}\n`);
   expect(config.http).toMatchObject({ host: '0.0.0.0', port: 8080 });
@@ -119,7 +124,18 @@ test('the config it mounts fits the services: broker, topics, Loki, state, port,
   expect(shipped.url).toBe(`http://loki:${loki.ports[0].split(':')[2]}`);
   expect(Number.parseInt(streamgauge.stop_grace_period ?? '', 10) * 1000).toBeGreaterThan(engineDefaults.shutdownMs);
   expect(Number.parseInt(streamgauge.mem_limit ?? '', 10) * 2 ** 30).toBeGreaterThan(3 * config.memoryBytes + 400e6);
-  expect((await loadRules(config.rules, config.overrides)).length).toBeGreaterThan(0);
+});
+
+test('the rules to try lie where the config looks for them, pass their own tests, and find what the README posts', async () => {
+  const [builtin, own] = config.rules;
+  expect([builtin, own]).toEqual(['builtin', join(root, dirname(configPath), 'rules')]);
+  const out = new PassThrough();
+  expect(await check([own], out), String(out.read())).toBe(0);
+  const said = /-d '(\{"level".*?\})'/.exec(read('docs/deploy/README.md'))?.[1] ?? '';
+  const records = Array.from({ length: 4 }, (_, offset) => ({ value: Buffer.from(said), offset, timestampMs: 1_750_000_000_000 }));
+  const pipeline = new Pipeline(await loadRules(config.rules, config.overrides));
+  const batch = { topic: 'logs', partition: 0, dataset: 'app', format: 'auto' as const, records };
+  expect([...pipeline.process(batch), ...pipeline.finish()]).toMatchObject([{ rule: 'service_errors', severity: 'critical', value: 4 }]);
 });
 
 test('Kafka keeps its log in the volume, and one node is enough for every topic of its own', () => {
