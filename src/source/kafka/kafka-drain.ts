@@ -62,9 +62,12 @@ export class KafkaDrain implements Drain {
 
   /** Resolves after `stop`; rejects with a DependencyError if the topic cannot be reached at the start. */
   async run(): Promise<void> {
-    await this.#keeper.open();
-    if (this.#stopped.signal.aborted) return;
-    await new Promise((resolve) => this.#stopped.signal.addEventListener('abort', resolve, { once: true }));
+    const { signal } = this.#stopped;
+    if (signal.aborted) return;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    // Whoever stops need not wait until the broker is found, or is not.
+    await Promise.race([this.#keeper.open(), stopped]);
+    await stopped;
   }
 
   async commit(): Promise<void> {}
