@@ -161,6 +161,11 @@ describe.skipIf(unavailable)('the Loki sink in a run', () => {
         await expect.poll(async () => (await stored()).length, { timeout: 90_000 }).toBe(findings.length);
         expect(await stored()).toEqual(findings.map(({ id }) => id));
         expect(last.health()).toMatchObject({ ok: true, dropped: {} });
+        // And the outage, once all of them are there.
+        const told = async () => loki.query(`{job="findings", app="${app}", detector="self"}`, endMs, Date.now() + hourMs);
+        await expect
+          .poll(async () => (await told()).map(({ fields }) => fields.rule), { timeout: 30_000 })
+          .toEqual(['streamgauge.sink_failed']);
       },
       240_000,
     );
