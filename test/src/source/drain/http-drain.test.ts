@@ -553,8 +553,10 @@ describe('back-pressure', () => {
   });
 
   test('a new token with each request passes no rate: all of one password have a hundred times it together', async () => {
-    const harness = await start({ rate: { bytesPerSecond: 1, burstBytes: 3 }, holdMs: 10, credentials: ['app:s3cret', 'other:s3cret'] });
-    const body = frame(line('x'.repeat(240)));
+    const rate = { bytesPerSecond: 1, burstBytes: 3 };
+    const harness = await start({ rate, holdMs: 10, credentials: ['app:s3cret', 'other:s3cret'], now: () => 1_700_000_000_000 });
+    // Two of them are more than the three hundred bytes, one is not.
+    const body = frame(line('x'.repeat(200)));
     const send = async (headers: Record<string, string>) => (await harness.post(body, headers)).status;
     expect([await send({ 'Logplex-Drain-Token': 'd.a' }), await send({ 'Logplex-Drain-Token': 'd.b' })]).toEqual([200, 200]);
     expect(await send({ 'Logplex-Drain-Token': 'd.c' })).toBe(429);
