@@ -51,6 +51,9 @@ export class KafkaSource implements Source {
       options.until === undefined
         ? chooseDriver(options.driver ?? 'auto', options)
         : { driver: 'kafkajs', reason: 'a replay joins no group: kafkajs reads it with either driver' };
+    // Before anything is tried: also where the broker never answers.
+    const { driver, reason } = this.#choice;
+    options.log?.info({ source: this.name, driver, reason }, 'Kafka driver');
     this.#options = {
       ...options,
       onGap: (gap: OffsetGap) => {
@@ -69,8 +72,6 @@ export class KafkaSource implements Source {
   }
 
   async #run(positions: Positions, into: RecordIntake): Promise<void> {
-    const { driver, reason } = this.#choice;
-    this.#options.log?.info({ source: this.name, driver, reason }, 'Kafka driver');
     const reader = new KafkaReader(this.#kafka);
     try {
       if (this.#stopping) return;
