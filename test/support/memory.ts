@@ -1,7 +1,7 @@
 /** Ends of an engine that live in memory: for tests of what lies between them. */
 import type { Finding } from '../../processors/detect/finding.ts';
 import type { RecordBatch } from '../../processors/record.ts';
-import type { Checkpoint, CheckpointStore } from '../../src/checkpoint/checkpoint.ts';
+import { type Checkpoint, CheckpointError, type CheckpointStore, type Refuse } from '../../src/checkpoint/checkpoint.ts';
 import type { Sink } from '../../src/sink/sink.ts';
 import type { Positions, RecordIntake, Source } from '../../src/source/source.ts';
 
@@ -96,7 +96,9 @@ export class MemoryCheckpoints implements CheckpointStore {
     this.log = log;
   }
 
-  async load(): Promise<Checkpoint | undefined> {
+  async load(refuse?: Refuse): Promise<Checkpoint | undefined> {
+    const refusal = this.saved && refuse?.(this.saved);
+    if (refusal !== undefined) throw new CheckpointError([refusal]);
     return this.saved;
   }
 
