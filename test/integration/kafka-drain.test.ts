@@ -149,6 +149,18 @@ describe.skipIf(unavailable).each(kafkaDrivers)('a drain to Kafka, over %s', (dr
     expect(health).toMatchObject({ sources: { [setting.drain.name]: { driver } } });
   });
 
+  test('spreads OTLP records over the partitions, without a key: one collector sends those of many', { timeout: 60_000 }, async () => {
+    const setting = await Setting.start(driver, { path: '/v1/logs' });
+    const logRecords = Array.from({ length: 60 }, (_, i) => ({ body: { stringValue: `${i}` } }));
+    for (let i = 0; i < logRecords.length; i += 10) {
+      const body = JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: logRecords.slice(i, i + 10) }] }] });
+      expect((await setting.post(body, { 'Content-Type': 'application/json' })).status).toBe(200);
+    }
+    const stored = await setting.stored(60);
+    expect(stored.every(({ message }) => message.key === null)).toBe(true);
+    expect(new Set(stored.map(({ partition }) => partition)).size).toBeGreaterThan(1);
+  });
+
   test('an engine that reads the topic knows each drain by its dataset, and what senders lost', { timeout: 60_000 }, async () => {
     const setting = await Setting.start(driver);
     const json = await Setting.start(driver, { path: '/drain/json', dataset: 'shop' }, { into: setting.topic });
