@@ -14,7 +14,7 @@ import { Command, command } from '../support/command.ts';
 import { type KafkaBroker, kafkaUnavailable, startKafka } from '../support/kafka-broker.ts';
 import { kafkaDrivers } from '../support/kafka-drivers.ts';
 import { collect, produce, type Stored, type ToSend } from '../support/kafka-topic.ts';
-import { findingsOf, writeRule } from '../support/many-requests.ts';
+import { findingsOf, withoutTexts, writeRule } from '../support/many-requests.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const unavailable = kafkaUnavailable();
@@ -92,17 +92,6 @@ async function replayed({ cwd, topic }: Setting): Promise<string[]> {
   return findingsOf(stdout)
     .map(({ line }) => withoutTexts(line))
     .sort();
-}
-
-/** Of many findings that come at once not every sample is read, and how many come at once is a matter of batches. */
-function withoutTexts(line: string): string {
-  const finding = JSON.parse(line);
-  for (const sample of finding.unmapped.samples) {
-    expect(sample.text ?? sample.unreadable).toMatch(/^(\{"time":|not read: \d+ records were wanted at once)/);
-    sample.text = undefined;
-    sample.unreadable = undefined;
-  }
-  return JSON.stringify(finding);
 }
 
 /** Of what went out only what rules found: an outage is a finding of its own, with the clock in it. */
