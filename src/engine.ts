@@ -195,8 +195,10 @@ export class Engine {
     this.sourceOf.set(batch.topic, source);
     this.sourceWatch.progressed(source, this.steadyClock());
     const findings = await this.state.process(batch);
-    this.lossLog.look(pipeline.counters, clock());
-    if (!again && this.options.tellsOfItself) findings.push(...this.saidLosses.came(source.name, batch, pipeline.saidLosses, this.now()));
+    if (this.options.tellsOfItself) {
+      this.lossLog.look(pipeline.counters, clock());
+      if (!again) findings.push(...this.saidLosses.came(source.name, batch, pipeline.saidLosses, this.now()));
+    }
     if (!again && pipeline.rejects.recordIndexes.length > 0) await deadLetter?.write(deadRecords(batch, pipeline.rejects));
     await this.write(findings, batch);
     this.state.passed(batch);
