@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { bytesIn } from '../processors/snapshot.ts';
 import type { AllSinks } from './all-sinks.ts';
 import type { CheckpointStore } from './checkpoint/checkpoint.ts';
-import type { Origins } from './checkpoint/origins.ts';
 import type { LiveState } from './live-state.ts';
+import type { Origins } from './origins.ts';
 
 export interface ResumeParts {
   readonly checkpoints: CheckpointStore;

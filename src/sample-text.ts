@@ -2,18 +2,19 @@
  * Reads the records that led to a finding once more, when the finding opens: the batch at hand first, then the source. Cut to 1 KiB;
  * what cannot be read says so.
  *
- * Many findings that open at once must not hold up what comes after them: a record is read once for all of them, the first sample of each
- * comes before the second of any, and there is an end to how many are read and to how long it may take. The others keep their place, where
- * they can be looked up.
+ * Many findings that open at once must not hold up what comes after them. So there is an end to how many records are read for the findings
+ * that one rule opens at one time: a bound that is the same in every replay, however input is cut into batches. The first sample of each
+ * comes before the second of any; the others keep their place, where they can be looked up. A record is read once for all rules.
  */
 import type { Finding, Sample } from '../processors/detect/finding.ts';
 import type { RecordBatch } from '../processors/record.ts';
 import type { Source } from './source/source.ts';
 
 const maxSampleBytes = 1024;
-/** Records read for the findings of one write. */
-const maxReads = 32;
-const maxReadingMs = 2_000;
+/** Records read for the findings that one rule opens at one time. */
+const maxReads = 16;
+/** Of all findings of one write: only a source that hardly answers takes longer. */
+const maxReadingMs = 5_000;
 const decoder = new TextDecoder();
 
 export class SampleText {
@@ -29,12 +30,11 @@ export class SampleText {
   /** Fills in the text of the samples of the openings among `findings`; other findings carry only where the records lie. */
   async fill(findings: readonly Finding[], batch: RecordBatch | undefined): Promise<void> {
     const opened = findings.filter(({ activity }) => activity === 'open');
-    const records = sameRecords(opened, batch);
-    const left = records.splice(maxReads);
-    tell(left, `not read: ${records.length + left.length} records were wanted at once, ${maxReads} are read`);
+    const wanted = together(opened).flatMap((findings) => firstSamples(findings));
+    const records = sameRecords(wanted.filter((sample) => !fillFrom(batch, sample)));
     const deadlineMs = this.clock() + maxReadingMs;
     for (const [i, samples] of records.sort(inOrder).entries()) {
-      if (this.clock() > deadlineMs) return tell(records.slice(i), `not read within ${maxReadingMs} ms`);
+      if (this.clock() > deadlineMs) return tell(records.slice(i).flat(), `not read within ${maxReadingMs} ms`);
       await this.read(samples);
     }
   }
@@ -45,29 +45,46 @@ export class SampleText {
       const bytes = await this.sourceOf(topic)?.read(topic, partition, offset);
       for (const sample of samples) fillIn(sample, bytes);
     } catch (error) {
-      tell([samples], error instanceof Error ? error.message : String(error));
+      tell(samples, error instanceof Error ? error.message : String(error));
     }
   }
 }
 
-/** The samples that are not in the batch at hand, by record: the first of every finding, then the second of every finding, and so on. */
-function sameRecords(findings: readonly Finding[], batch: RecordBatch | undefined): Sample[][] {
+/** The findings of one rule at one time, which one write always holds together. */
+function together(findings: readonly Finding[]): Finding[][] {
+  const groups = new Map<string, Finding[]>();
+  for (const finding of findings) addTo(groups, `${finding.timeMs} ${finding.rule}`, finding);
+  return [...groups.values()];
+}
+
+/** Those whose text is wanted, of at most `maxReads` records; the others are told so. */
+function firstSamples(findings: readonly Finding[]): Sample[] {
   const byPlace = new Map<string, Sample[]>();
   const most = findings.reduce((longest, { samples }) => Math.max(longest, samples.length), 0);
   for (let i = 0; i < most; i++) {
-    for (const sample of findings.flatMap(({ samples }) => samples[i] ?? [])) {
-      const bytes = inBatch(sample, batch);
-      if (bytes !== undefined) {
-        fillIn(sample, bytes);
-        continue;
-      }
-      const place = `${sample.topic}/${sample.partition}/${sample.offset}`;
-      const same = byPlace.get(place);
-      if (same === undefined) byPlace.set(place, [sample]);
-      else same.push(sample);
-    }
+    for (const sample of findings.flatMap(({ samples }) => samples[i] ?? [])) addTo(byPlace, placeOf(sample), sample);
   }
+  const records = [...byPlace.values()];
+  const left = records.splice(maxReads);
+  tell(left.flat(), `not read: ${records.length + left.length} records were wanted at once, ${maxReads} are read`);
+  return records.flat();
+}
+
+/** The samples of each record, whichever findings they are of. */
+function sameRecords(samples: readonly Sample[]): Sample[][] {
+  const byPlace = new Map<string, Sample[]>();
+  for (const sample of samples) addTo(byPlace, placeOf(sample), sample);
   return [...byPlace.values()];
+}
+
+function placeOf({ topic, partition, offset }: Sample): string {
+  return `${topic}/${partition}/${offset}`;
+}
+
+function addTo<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }
 
 /** Neighbours one after the other: a source may have read the second along with the first. */
@@ -81,8 +98,15 @@ function fillIn(sample: Sample, bytes: Uint8Array | null | undefined): void {
   else sample.text = cut(bytes);
 }
 
-function tell(records: readonly (readonly Sample[])[], reason: string): void {
-  for (const sample of records.flat()) sample.unreadable = reason;
+function tell(samples: readonly Sample[], reason: string): void {
+  for (const sample of samples) sample.unreadable = reason;
+}
+
+/** Whether the batch holds it. */
+function fillFrom(batch: RecordBatch | undefined, sample: Sample): boolean {
+  const bytes = inBatch(sample, batch);
+  if (bytes !== undefined) fillIn(sample, bytes);
+  return bytes !== undefined;
 }
 
 function inBatch(sample: Sample, batch: RecordBatch | undefined): Uint8Array | null | undefined {

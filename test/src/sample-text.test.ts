@@ -54,22 +54,40 @@ describe('the text of samples', () => {
     expect(goesOn.samples).toEqual([{ topic: 'logs', partition: 0, offset: 1 }]);
   });
 
-  test('of many findings at once is that of their first samples, and the others say that they were not read', async () => {
+  test('of many findings of a rule at one time is that of their first samples; the others say that they were not read', async () => {
     const source = new AskedSource();
-    const findings = Array.from({ length: 30 }, (_, i) => opened(i, 100 + i, 200 + i));
+    const findings = Array.from({ length: 14 }, (_, i) => opened(i, 100 + i, 200 + i));
     await textOf(source).fill(findings, undefined);
-    expect(source.asked).toHaveLength(32);
+    expect(source.asked).toHaveLength(16);
     for (const [i, { samples }] of findings.entries()) expect(samples[0].text).toBe(`line ${i}`);
     const others = findings.flatMap(({ samples }) => samples).filter(({ text }) => text === undefined);
-    expect(others).toHaveLength(90 - 32);
-    for (const { unreadable } of others) expect(unreadable).toBe('not read: 90 records were wanted at once, 32 are read');
+    expect(others).toHaveLength(42 - 16);
+    for (const { unreadable } of others) expect(unreadable).toBe('not read: 42 records were wanted at once, 16 are read');
   });
 
-  test('is not waited for longer than two seconds, and a source that fails is asked on', async () => {
+  test('is the same whether findings come in one write or in two, and whatever is at hand', async () => {
+    const findings = () =>
+      ['a', 'b'].flatMap((rule) =>
+        [1, 2].flatMap((timeMs) => Array.from({ length: 10 }, (_, i): Finding => ({ ...opened(i, 10 + i, 20 + timeMs), rule, timeMs }))),
+      );
+    const atOnce = findings();
+    await textOf(new AskedSource()).fill(atOnce, undefined);
+    const oneByOne = findings();
+    const records = Array.from({ length: 30 }, (_, offset) => ({ value: Buffer.from(`line ${offset}`), timestampMs: 0, offset }));
+    for (const rule of ['a', 'b'])
+      for (const timeMs of [1, 2]) {
+        const some = oneByOne.filter((finding) => finding.rule === rule && finding.timeMs === timeMs);
+        await textOf(new AskedSource()).fill(some, { topic: 'logs', partition: 0, dataset: 'app', format: 'json', records });
+      }
+    expect(oneByOne).toEqual(atOnce);
+    expect(atOnce.flatMap(({ samples }) => samples).some(({ unreadable }) => unreadable?.startsWith('not read'))).toBe(true);
+  });
+
+  test('is not waited for longer than five seconds, and a source that fails is asked on', async () => {
     const source = new AskedSource();
     let nowMs = 0;
     source.answer = async (offset) => {
-      nowMs += 900;
+      nowMs += 2_100;
       if (offset === 0) throw new Error('no answer');
       return Buffer.from('late');
     };
@@ -80,7 +98,7 @@ describe('the text of samples', () => {
       'no answer',
       'late',
       'late',
-      'not read within 2000 ms',
+      'not read within 5000 ms',
     ]);
   });
 

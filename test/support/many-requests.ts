@@ -52,13 +52,3 @@ export function findingsOf(ndjson: string): WrittenFinding[] {
       return { id: finding_info.uid, activity: activity_name, rule: unmapped.rule, key: unmapped.key, value: unmapped.value, line };
     });
 }
-
-/** Of many findings that come at once not every sample is read, and how many come at once is a matter of batches: two runs may differ there. */
-export function withoutTexts(line: string): string {
-  const finding = JSON.parse(line);
-  for (const sample of finding.unmapped.samples) {
-    sample.text = undefined;
-    sample.unreadable = undefined;
-  }
-  return JSON.stringify(finding);
-}

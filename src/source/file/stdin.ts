@@ -81,11 +81,11 @@ class StdinSource implements Source {
     await into.batch({ topic, partition: 0, dataset, format, records });
   }
 
-  /** Nothing upstream remembers for us. */
   reads(name: string): boolean {
     return name === topic;
   }
 
+  /** Nothing upstream remembers for us. */
   async commit(): Promise<void> {}
 
   async read(wantedTopic: string, partition: number, offset: number): Promise<Uint8Array | null> {

@@ -1,7 +1,7 @@
 /** Whose topics a checkpoint goes on in: those that are read here, or another deployment's of the same names. */
-import { topicOf } from '../../processors/record.ts';
-import type { Origin, Positions, Source } from '../source/source.ts';
-import type { Checkpoint, TopicsOf } from './checkpoint.ts';
+import { topicOf } from '../processors/record.ts';
+import type { Checkpoint, TopicsOf } from './checkpoint/checkpoint.ts';
+import type { Origin, Positions, Source } from './source/source.ts';
 
 const shown = 5;
 

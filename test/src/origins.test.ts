@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { Origins } from '../../../src/checkpoint/origins.ts';
-import { createFileSource } from '../../../src/source/file/file.ts';
-import { createStdinSource } from '../../../src/source/file/stdin.ts';
-import { KafkaSource } from '../../../src/source/kafka/kafka.ts';
-import type { Origin, Source } from '../../../src/source/source.ts';
+import { Origins } from '../../src/origins.ts';
+import { createFileSource } from '../../src/source/file/file.ts';
+import { createStdinSource } from '../../src/source/file/stdin.ts';
+import { KafkaSource } from '../../src/source/kafka/kafka.ts';
+import type { Origin, Source } from '../../src/source/source.ts';
 
 const kafka = (topics: string[], origin?: Origin): Source => {
   const source = new KafkaSource({ brokers: ['127.0.0.1:1'], driver: 'kafkajs', topics, group: 'shop', dataset: 'app', format: 'json' });
