@@ -8,6 +8,8 @@ export interface Load {
   readonly port: number;
   readonly forMs: number;
   readonly expect: number;
+  /** As many Logplex nodes: each sends its next batch when the last one was answered. */
+  readonly connections: number;
 }
 
 export interface LoadResult {
@@ -17,8 +19,6 @@ export interface LoadResult {
 }
 
 export const authorization = `Basic ${Buffer.from('app:right').toString('base64')}`;
-/** As many Logplex nodes: each sends its next batch when the last one was answered. */
-const connections = 32;
 export const framesPerBody = 100;
 const bodies = Array.from({ length: 64 }, (_, i) => logplexBody(i));
 let sent = 0;
@@ -37,7 +37,7 @@ function logplexBody(second: number): Buffer {
   return Buffer.concat(frames);
 }
 
-async function send({ port, forMs, expect }: Load): Promise<LoadResult> {
+async function send({ port, forMs, expect, connections }: Load): Promise<LoadResult> {
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections, pipelining: 1 });
   const start = performance.now();
   const used = process.cpuUsage();

@@ -24,6 +24,9 @@ import { framesPerBody, type Load, type LoadResult } from './drain-client.ts';
 import { type Figure, median, spread } from './figure.ts';
 
 const roundMs = 1000;
+/** An answer waits for the disk: with few senders that is what decides, with many the processor. */
+const few = 32;
+const many = 128;
 /** How often what was written is let go, as a reader would that keeps up. */
 const letGoEveryMs = 50;
 
@@ -33,22 +36,16 @@ export async function benchDrain(print: (line: string) => void = console.log, ro
   const bare = await bareServer();
   try {
     const idle = await Served.start(join(dir, 'idle'), { maxBytes: 2 * 1024 ** 3, keepBytes: 0 });
-    const alone = await compare(client, idle, bare, rounds, print);
+    const alone = await compare({ client, served: idle, bare, connections: few }, rounds, print);
+    const crowd = await compare({ client, served: idle, bare, connections: many }, rounds, print);
     await idle.stop();
     const behind = await Served.start(join(dir, 'behind'), { maxBytes: 16 * 1024 ** 2, keepBytes: 0, segmentBytes: 4 * 1024 ** 2 });
     behind.startEngine(join(dir, 'state'));
-    const both = await compare(client, behind, bare, Math.ceil(rounds / 2), print);
+    const both = await compare({ client, served: behind, bare, connections: few }, Math.ceil(rounds / 2), print);
     await behind.stop();
-    const note = `${framesPerBody} frames, 32 connections; ${spread(alone.ratios)}; client at ${Math.round(100 * alone.clientBusy)} % of a core`;
     return [
-      { name: 'requests over a bare handler', value: median(alone.ratios), unit: 'x', note },
-      {
-        name: 'processor time of a bare handler over ours',
-        value: median(alone.processorRatios),
-        unit: 'x',
-        note: spread(alone.processorRatios),
-      },
-      { name: 'requests', value: median(alone.ours), unit: 'requests/s', note: `bare ${Math.round(median(alone.bare))}` },
+      ...figures(alone, few),
+      ...figures(crowd, many),
       { name: 'requests while the engine reads', value: median(both.ours), unit: 'requests/s', note: 'two rules, one thread' },
     ];
   } finally {
@@ -56,6 +53,23 @@ export async function benchDrain(print: (line: string) => void = console.log, ro
     await bare.close();
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+function figures({ ours, bare, ratios, processorRatios, clientBusy }: Comparison, connections: number): Figure[] {
+  const of = (what: string) => `${what}, ${connections} connections`;
+  const load = `${framesPerBody} frames; ${spread(ratios)}; client at ${Math.round(100 * clientBusy)} % of a core`;
+  return [
+    { name: of('requests over a bare handler'), value: median(ratios), unit: 'x', note: load },
+    { name: of('processor time of a bare handler over ours'), value: median(processorRatios), unit: 'x', note: spread(processorRatios) },
+    { name: of('requests'), value: median(ours), unit: 'requests/s', note: `bare ${Math.round(median(bare))}` },
+  ];
+}
+
+interface Contest {
+  readonly client: Client;
+  readonly served: Served;
+  readonly bare: FastifyInstance;
+  readonly connections: number;
 }
 
 interface Comparison {
@@ -67,17 +81,11 @@ interface Comparison {
   readonly clientBusy: number;
 }
 
-async function compare(
-  client: Client,
-  served: Served,
-  bare: FastifyInstance,
-  rounds: number,
-  print: (line: string) => void,
-): Promise<Comparison> {
+async function compare({ client, served, bare, connections }: Contest, rounds: number, print: (line: string) => void): Promise<Comparison> {
   const result = { ours: [] as number[], bare: [] as number[], ratios: [] as number[], processorRatios: [] as number[], clientBusy: 0 };
   for (let round = -1; round < rounds; round++) {
-    const ours = await timed(() => client.load({ port: served.port, forMs: roundMs, expect: 200 }));
-    const other = await timed(() => client.load({ port: portOf(bare), forMs: roundMs, expect: 204 }));
+    const ours = await timed(() => client.load({ port: served.port, forMs: roundMs, expect: 200, connections }));
+    const other = await timed(() => client.load({ port: portOf(bare), forMs: roundMs, expect: 204, connections }));
     if (round < 0) continue;
     result.ours.push(ours.perSecond);
     result.bare.push(other.perSecond);
