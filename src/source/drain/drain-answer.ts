@@ -1,5 +1,6 @@
 /** What a drain answers, in the form that each kind of sender reads. */
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { mediaTypeOf } from './drain-content.ts';
 import type { DrainOutcome } from './drain-counters.ts';
 import type { DrainKind } from './drain-records.ts';
 import { otlpProtobufAnswer, otlpProtobufStatus } from './otlp-protobuf.ts';
@@ -15,13 +16,13 @@ export interface Answer {
   readonly retryAfterMs?: number;
 }
 
-/** Logplex understands only Content-Length and wants no body; OTLP wants its answer in the encoding of its request, `mediaType`. */
-export function sendAnswer(kind: DrainKind, mediaType: string, reply: FastifyReply, answer: Answer): FastifyReply {
+/** Logplex understands only Content-Length and wants no body; OTLP wants its answer in the encoding of its request. */
+export function sendAnswer(kind: DrainKind, request: FastifyRequest, reply: FastifyReply, answer: Answer): FastifyReply {
   const { status, outcome, message = '', retryAfterMs = 1000, refused = 0 } = answer;
   reply.code(status);
   if (status === 503 || status === 429) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   if (kind === 'logplex' || (status === 200 && kind === 'json')) return reply.header('content-length', '0').send();
-  if (kind === 'otlp' && mediaType === protobufType) {
+  if (kind === 'otlp' && mediaTypeOf(request) === protobufType) {
     reply.header('content-type', protobufType);
     return reply.send(status === 200 ? otlpProtobufAnswer(refused, message) : otlpProtobufStatus(message));
   }

@@ -41,6 +41,7 @@ export class BodyReader {
   /** Bodies whose senders have the word, and since when; the longest first. */
   private readonly reading = new Map<IncomingBody, number>();
   private check: NodeJS.Timeout | undefined;
+  private sweeper: NodeJS.Timeout | undefined;
 
   constructor(limits: BodyLimits) {
     this.limits = limits;
@@ -55,7 +56,10 @@ export class BodyReader {
   read(request: IncomingMessage, held: () => void): Promise<ReceivedBody> {
     return new Promise((resolve, reject) => {
       const body: IncomingBody = new IncomingBody(request, this.limits, this.budget, {
-        reads: () => this.reading.set(body, performance.now()),
+        reads: () => {
+          this.reading.set(body, performance.now());
+          this.sweepIn(this.limits.timeoutMs);
+        },
         waits: () => {
           this.reading.delete(body);
           held();
@@ -73,6 +77,25 @@ export class BodyReader {
 
   giveBack(body: ReceivedBody): void {
     this.budget.giveBack(body.bytes.length);
+  }
+
+  /** One timer for all bodies, most of which it never sees. It keeps no process: the senders do. */
+  private sweepIn(ms: number): void {
+    this.sweeper ??= setTimeout(() => this.sweep(), ms).unref();
+  }
+
+  /** Ends the bodies that have taken too long. */
+  private sweep(): void {
+    this.sweeper = undefined;
+    const { timeoutMs } = this.limits;
+    for (const [body, sinceMs] of this.reading) {
+      const leftMs = sinceMs + timeoutMs - performance.now();
+      if (leftMs > 0) {
+        this.sweepIn(leftMs);
+        return;
+      }
+      body.timeOut();
+    }
   }
 
   private makeRoom(): void {
@@ -104,7 +127,6 @@ class IncomingBody {
   private reserved = 0;
   private waitedMs = 0;
   private wait: RoomWait | undefined;
-  private timer: NodeJS.Timeout | undefined;
   private readonly request: IncomingMessage;
   private readonly limits: BodyLimits;
   private readonly budget: ByteBudget;
@@ -123,12 +145,15 @@ class IncomingBody {
       return;
     }
     this.request.on('data', this.onData).on('end', this.onEnd).on('close', this.onClose).on('error', this.onClose);
-    this.timer = setTimeout(this.onTimeout, this.limits.timeoutMs);
     this.events.reads();
   }
 
   received(): ReceivedBody {
     return { bytes: this.chunks.length === 1 ? this.chunks[0] : Buffer.concat(this.chunks, this.bytes), waitedMs: this.waitedMs };
+  }
+
+  timeOut(): void {
+    this.end(new BodyError(408, `${this.bytes} bytes of the body came within ${this.limits.timeoutMs} ms`));
   }
 
   giveUp(): void {
@@ -151,10 +176,6 @@ class IncomingBody {
 
   private readonly onEnd = (): void => this.end(undefined);
   private readonly onClose = (): void => this.end(new BodyError(400, `the sender went away after ${this.bytes} bytes of the body`));
-  private readonly onTimeout = (): void => {
-    // While it waits for room the sender may not send.
-    if (this.wait === undefined) this.end(new BodyError(408, `${this.bytes} bytes of the body came within ${this.limits.timeoutMs} ms`));
-  };
 
   /** For all of the rest at once, so that it waits once. */
   private waitForRoom(): void {
@@ -174,7 +195,6 @@ class IncomingBody {
           return;
         }
         this.reserved = moreBytes;
-        this.timer?.refresh();
         this.events.reads();
         this.request.resume();
       },
@@ -185,7 +205,6 @@ class IncomingBody {
 
   private end(error: BodyError | undefined): void {
     const { request } = this;
-    clearTimeout(this.timer);
     request.off('data', this.onData).off('end', this.onEnd).off('close', this.onClose).off('error', this.onClose);
     if (this.wait !== undefined) this.budget.endWait(this.wait);
     this.events.ended(error);

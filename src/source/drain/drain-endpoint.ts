@@ -82,7 +82,7 @@ export class DrainEndpoint {
   private async handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const outcome = await this.outcomeOf(request, reply);
     this.counters.requests[outcome.outcome]++;
-    return sendAnswer(this.kind, mediaTypeOf(request), reply, outcome);
+    return sendAnswer(this.kind, request, reply, outcome);
   }
 
   private async outcomeOf(request: FastifyRequest, reply: FastifyReply): Promise<Answer> {
@@ -94,7 +94,7 @@ export class DrainEndpoint {
       reply.header('www-authenticate', 'Basic realm="streamgauge"');
       return { status: 401, outcome: 'unauthorized', message: 'no user and password that this drain knows' };
     }
-    const unsupported = this.unsupported(mediaTypeOf(request));
+    const unsupported = this.unsupported(request);
     if (unsupported !== undefined) return { status: 415, outcome: 'unsupported', message: unsupported };
     let body: ReceivedBody;
     try {
@@ -192,8 +192,9 @@ export class DrainEndpoint {
   }
 
   /** Logplex is never refused for its content, so neither for the name of it. */
-  private unsupported(mediaType: string): string | undefined {
+  private unsupported(request: FastifyRequest): string | undefined {
     if (this.kind === 'logplex') return undefined;
+    const mediaType = mediaTypeOf(request);
     if (this.kind === 'otlp') {
       if (mediaType === 'application/json' || mediaType === protobufType) return undefined;
       return `OTLP is taken as ${protobufType} or application/json here, not as ${mediaType || 'nothing'}`;

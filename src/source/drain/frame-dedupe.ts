@@ -3,6 +3,11 @@ interface Kept {
   readonly atMs: number;
 }
 
+interface Waited {
+  readonly done: Promise<boolean>;
+  readonly settle: (durable: boolean) => void;
+}
+
 /**
  * Which batches have come before. A sender that missed an answer sends the batch again under the same name, perhaps while the first is
  * still being written: then both wait for the one write.
@@ -18,7 +23,8 @@ export class FrameDedupe {
    */
   private order: Kept[] = [];
   private first = 0;
-  private readonly writing = new Map<string, { done: Promise<boolean>; settle: (durable: boolean) => void }>();
+  /** Batches on their way; a promise only where somebody waits for one. */
+  private readonly writing = new Map<string, Waited | undefined>();
   private readonly windowMs: number;
   private readonly maxBatches: number;
 
@@ -32,14 +38,21 @@ export class FrameDedupe {
   claim(batch: string, nowMs: number): Promise<boolean> | undefined {
     const before = this.kept.get(batch);
     if (before !== undefined && nowMs - before.atMs < this.windowMs) return Promise.resolve(true);
-    const first = this.writing.get(batch);
-    if (first !== undefined) return first.done;
+    if (this.writing.has(batch)) return this.waited(batch).done;
+    this.writing.set(batch, undefined);
+    return undefined;
+  }
+
+  private waited(batch: string): Waited {
+    const before = this.writing.get(batch);
+    if (before !== undefined) return before;
     let settle: (durable: boolean) => void = () => {};
     const done = new Promise<boolean>((resolve) => {
       settle = resolve;
     });
-    this.writing.set(batch, { done, settle });
-    return undefined;
+    const waited = { done, settle };
+    this.writing.set(batch, waited);
+    return waited;
   }
 
   settle(batch: string, durable: boolean, nowMs: number): void {

@@ -13,7 +13,8 @@ export class SlicesEntry implements PreparedEntry {
   private readonly slices: RecordSlices;
   private readonly piece: Buffer;
   private readonly pieceStart: number;
-  private readonly headerSets: readonly Buffer[];
+  /** As JSON; empty: none. */
+  private readonly headerSets: readonly string[];
 
   constructor(slices: RecordSlices) {
     const { bounds, headerSets, otherSets } = slices;
@@ -22,8 +23,8 @@ export class SlicesEntry implements PreparedEntry {
     // They come in order, so the first begins and the last ends the piece.
     this.pieceStart = bounds[0];
     this.piece = slices.bytes.subarray(bounds[0], bounds[bounds.length - 1]);
-    this.headerSets = headerSets.map((set) => (set === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(set))));
-    const setBytes = this.headerSets.reduce((sum, set) => sum + 4 + set.length, 0);
+    this.headerSets = headerSets.map((set) => (set === undefined ? '' : JSON.stringify(set)));
+    const setBytes = this.headerSets.reduce((sum, set) => sum + 4 + Buffer.byteLength(set), 0);
     this.payloadBytes = 8 + 2 + setBytes + 4 + this.piece.length + 4 * bounds.length + 4 + 8 * otherSets.size;
   }
 
@@ -32,9 +33,8 @@ export class SlicesEntry implements PreparedEntry {
     let i = out.writeDoubleLE(timestampMs, at);
     i = out.writeUInt16LE(this.headerSets.length, i);
     for (const set of this.headerSets) {
-      i = out.writeUInt32LE(set.length, i);
-      out.set(set, i);
-      i += set.length;
+      const bytes = out.write(set, i + 4);
+      i = out.writeUInt32LE(bytes, i) + bytes;
     }
     i = out.writeUInt32LE(this.piece.length, i);
     out.set(this.piece, i);
