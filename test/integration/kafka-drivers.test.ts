@@ -286,8 +286,8 @@ describe.skipIf(unavailable || process.env.KAFKA_BROKERS !== undefined)('a broke
     await kafka.broker.halt('SIGKILL');
     const began = performance.now();
     expect(await run.stop()).toMatchObject({ signal: null });
-    // librdkafka tries to leave the group until the session is over, 30 s.
-    expect(performance.now() - began).toBeLessThan(40_000);
+    // What lingers has 10 s after that (`src/cli.ts`); librdkafka would try to leave the group until the session is over, 30 s.
+    expect(performance.now() - began).toBeLessThan(25_000);
     await kafka.broker.resume();
   }, 90_000);
 });

@@ -116,7 +116,7 @@ export class RdkafkaGroup {
       await this.#rebuild.abandon();
       await this.#queue.close();
       this.#partitions.giveUp();
-      await this.#member?.leave();
+      await this.#member?.leave(this.#outage.lasts);
     }
     if (this.#failure) throw this.#failure.error;
   }
@@ -150,7 +150,7 @@ export class RdkafkaGroup {
     if (!known) this.#options.log?.warn(`${this.#outage.problem}; trying again with another client`);
     await this.#assignment.giveBack();
     this.#member = undefined;
-    await member.leave();
+    await member.leave(false);
     await new Promise((resolve) => setTimeout(resolve, againMs));
     return !this.#over && this.#failure === undefined;
   }

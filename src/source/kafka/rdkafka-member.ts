@@ -17,6 +17,9 @@ import {
 /** How long leaving the group may hold up a stop while the broker is away. */
 const leaveForMs = 4_000;
 
+/** Kept for the life of the process: a client that is collected as garbage leaves its group first, and stops the process meanwhile. */
+const abandoned = new Set<RdConsumer>();
+
 export interface RdkafkaMemberEvents {
   rebalanced(member: RdkafkaMember, error: RdError, partitions: RdPartition[]): void;
   committed(error: RdError | undefined, partitions: RdPartition[]): void;
@@ -55,9 +58,16 @@ export class RdkafkaMember {
     return fatalFailure(this.#lastWords, this.#options.instanceId);
   }
 
-  /** While the broker is away librdkafka tries to leave until the session is over: so long the process cannot end, but nobody waits for it. */
-  leave(): Promise<void> {
+  /**
+   * While the broker is away librdkafka tries to leave until the session is over, in a thread that Node waits for before it ends: so then it
+   * is not told to, and the group finds out by itself. Where the broker goes while we leave, nobody here waits for that.
+   */
+  leave(brokerAway: boolean): Promise<void> {
     attempt(() => this.consumer.unsubscribe());
+    if (brokerAway) {
+      abandoned.add(this.consumer);
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#options.log?.warn(`librdkafka did not leave group ${this.#options.group} within ${leaveForMs} ms`);
