@@ -37,10 +37,10 @@ export const targets: Readonly<Record<string, Readonly<Record<string, Target>>>>
     'requests over a bare handler, 128 connections': { atLeast: 0.5 },
   },
   flat: { 'rate at 2,000 values over rate at one': { atLeast: 0.75 }, 'the same from JSON lines on': { atLeast: 0.75 } },
-  // What is wanted: reading a topic costs what the client costs, whatever the engine does beside it.
+  // What is wanted: reading a topic costs what the client costs, wherever the engine is not the limit.
   kafka: {
-    'time of the bare client over what the topic adds to ten rules, kafkajs': { atLeast: 0.8 },
-    'time of the bare client over what the topic adds to ten rules, rdkafka': { atLeast: 0.8 },
+    'ten rules of another dataset over the bare client, kafkajs': { atLeast: 0.8 },
+    'ten rules of another dataset over the bare client, rdkafka': { atLeast: 0.8 },
     'source alone over the bare client, kafkajs': { atLeast: 0.8 },
     'source alone over the bare client, rdkafka': { atLeast: 0.8 },
   },
