@@ -190,7 +190,7 @@ describe.skipIf(unavailable).each(kafkaDrivers)('a drain to Kafka, over %s', (dr
     });
     // Live: what it says of itself counts; the clock closes the windows.
     const parts = { sources: [source], sinks: [sink], pipeline, log: pino({ level: 'silent' }), clock: Date.now };
-    const engine = new Engine(parts, { idleMs: 500, tickEveryMs: 100 });
+    const engine = new Engine(parts, { idleMs: 4_000, tickEveryMs: 100 });
     const running = engine.run();
     onTestFinished(async () => {
       engine.stop();
