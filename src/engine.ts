@@ -33,6 +33,9 @@ import type { RebuildIntake, RebuildStart, RecordIntake, RecordLoss, Source } fr
 import { SourceWatch } from './source-watch.ts';
 import { Timers } from './timers.ts';
 
+/** A write that took longer was held up. */
+const heldUpMs = 1_000;
+
 export class Engine {
   readonly sinks: AllSinks;
   /** Undefined where there is no place for checkpoints. */
@@ -209,10 +212,14 @@ export class Engine {
     const findings = this.state.told(found);
     if (findings.length === 0) return;
     await this.sampleText.fill(findings, batch);
+    const beganMs = this.steadyClock();
     await this.sinks.write(findings);
+    // A sink was away, and nothing was read meanwhile.
+    if (this.steadyClock() - beganMs > heldUpMs) this.state.unheard(() => true);
   }
 
   private async tick(): Promise<void> {
+    for (const source of this.parts.sources) if (source.health().away) this.state.unheard((topic) => source.reads?.(topic) ?? true);
     await this.write(await this.state.tick(this.parts.clock()));
   }
 

@@ -16,6 +16,11 @@ export class Idleness {
     if (!this.lastSeenMs.has(partition)) this.lastSeenMs.set(partition, nowMs);
   }
 
+  /** Counts from here for these: until now they could not be heard. */
+  countAnew(nowMs: number, which: (partition: string) => boolean): void {
+    for (const partition of this.lastSeenMs.keys()) if (which(partition)) this.lastSeenMs.set(partition, nowMs);
+  }
+
   forget(partition: string): void {
     this.lastSeenMs.delete(partition);
   }

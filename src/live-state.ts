@@ -72,6 +72,11 @@ export class LiveState {
     this.changed = true;
   }
 
+  /** Nothing could be heard of these partitions until now: their silence counts from here. */
+  unheard(which: (topic: string) => boolean): void {
+    this.idleness.countAnew(this.steadyClock(), (key) => which(topicOf(key)));
+  }
+
   /** What the passing of time leads to, where somebody has been silent for long enough. */
   async tick(nowMs: number): Promise<Finding[]> {
     if (this.rebuild !== undefined) return [];

@@ -112,4 +112,6 @@ export interface SourceHealth {
   readonly lagRecords?: number;
   /** e.g. `kafkajs`. */
   readonly driver?: string;
+  /** The other side does not answer, so that silence says nothing. It gives up by itself if that lasts. */
+  readonly away?: boolean;
 }

@@ -218,6 +218,7 @@ export class KafkaSource implements Source {
       ...(reason === undefined ? {} : { reason }),
       ...(lagRecords === undefined ? {} : { lagRecords }),
       driver: this.#choice.driver,
+      ...(problem === undefined || problem === 'rebalancing' ? {} : { away: true }),
     };
   }
 
