@@ -33,8 +33,8 @@ import type { RebuildIntake, RebuildStart, RecordIntake, RecordLoss, Source } fr
 import { SourceWatch } from './source-watch.ts';
 import { Timers } from './timers.ts';
 
-/** A write that took longer was held up. */
-const heldUpMs = 1_000;
+/** A turn that took longer had a sink or the dead letter away, and nothing was read. Far above a slow write: those must not keep a quiet partition from being passed by. */
+const heldUpMs = 10_000;
 
 export class Engine {
   readonly sinks: AllSinks;
@@ -181,8 +181,10 @@ export class Engine {
   private inTurn(task: () => Promise<void>): Promise<void> {
     return this.turn.run(async () => {
       if (this.failure !== undefined) throw this.failure;
+      const beganMs = this.steadyClock();
       try {
         await task();
+        if (this.steadyClock() - beganMs > heldUpMs) this.state.unheard(() => true);
       } catch (error) {
         this.fail(error);
         throw error;
@@ -212,10 +214,7 @@ export class Engine {
     const findings = this.state.told(found);
     if (findings.length === 0) return;
     await this.sampleText.fill(findings, batch);
-    const beganMs = this.steadyClock();
     await this.sinks.write(findings);
-    // A sink was away, and nothing was read meanwhile.
-    if (this.steadyClock() - beganMs > heldUpMs) this.state.unheard(() => true);
   }
 
   private async tick(): Promise<void> {
